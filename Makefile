@@ -1,0 +1,55 @@
+# What a newcomer and CI run. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types layers cover docs format lock wheel clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## Show the main job in half a minute
+	@$(BIN)/receiver demo --directory build/demo
+
+test: lint types layers cover ## Everything CI runs: lint, types, import layers, tests with coverage
+
+lint: $(READY) ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## Check the types, strictly
+	$(BIN)/mypy
+
+layers: $(READY) ## Check that imports run downwards only
+	$(BIN)/lint-imports
+
+cover: $(READY) ## Run the tests, with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+docs: $(READY) ## Write the generated parts of the README anew
+	$(BIN)/cog -r README.md
+
+format: $(READY) ## Mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## Pin the newest versions that fit, for CI
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-annotate --no-header \
+		--output-file requirements.lock pyproject.toml
+
+wheel: $(READY) ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

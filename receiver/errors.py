@@ -1,0 +1,104 @@
+"""Everything Receiver raises on purpose.
+
+ReceiverError
+├── ConfigError             a setting is missing, unknown or wrong
+├── NotConfigured           a handler, source or provider of that name does not exist
+├── Refused                 a delivery that is not proven genuine (answered 401)
+├── Unreadable              a genuine body that cannot be understood (kept, answered 202)
+├── StoreUnavailable        nothing was stored; try again (answered 503)
+└── RequestFailed           a call out failed, which says nothing about the job
+    ├── AddressRefused      the address is not one we may call
+    ├── TooLarge            the answer is over the size limit
+    ├── RateLimited         the provider asks us to wait
+    ├── CredentialsRefused  the provider does not accept our key
+    └── NotFound            the provider does not know the job
+
+Handlers raise and return the outcomes of `receiver.outcomes`, not these.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class ReceiverError(Exception):
+    """Base of all of them."""
+
+
+class ConfigError(ReceiverError):
+    """A setting is missing, unknown or wrong; the text names the key and the file."""
+
+
+class NotConfigured(ReceiverError):
+    """A source, handler or provider of that name does not exist."""
+
+
+class Reason(StrEnum):
+    """Why a delivery was refused, as kept in the quarantine."""
+
+    MISSING_SIGNATURE = "missing_signature"
+    MALFORMED = "malformed"
+    SIGNATURE_MISMATCH = "signature_mismatch"
+    TIMESTAMP_TOO_OLD = "timestamp_too_old"
+    TIMESTAMP_TOO_NEW = "timestamp_too_new"
+    UNKNOWN_SOURCE = "unknown_source"
+    TRUNCATED = "truncated"
+
+
+class Refused(ReceiverError):
+    """A delivery that is not proven genuine. Answered 401 without saying why; the reason is kept."""
+
+    def __init__(self, reason: Reason, hint: str) -> None:
+        super().__init__(f"{reason}: {hint}")
+        self.reason = reason
+        self.hint = hint
+
+
+class Unreadable(ReceiverError):
+    """A genuine body that cannot be understood; it is stored, flagged and answered 202."""
+
+
+class StoreUnavailable(ReceiverError):
+    """The store could not commit in time; nothing was stored, so the sender should try again."""
+
+
+class RequestFailed(ReceiverError):
+    """A call out failed. This says nothing about the job; `retry` says whether asking again makes sense."""
+
+    retry = True
+
+    def __init__(self, message: str, *, retry: bool | None = None) -> None:
+        super().__init__(message)
+        if retry is not None:
+            self.retry = retry
+
+
+class AddressRefused(RequestFailed):
+    """The address is private, loopback or not HTTP, and no setting allows it."""
+
+    retry = False
+
+
+class TooLarge(RequestFailed):
+    """The answer is larger than the limit."""
+
+    retry = False
+
+
+class RateLimited(RequestFailed):
+    """The provider asks us to wait; `retry_after` is how long, where it said so."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CredentialsRefused(RequestFailed):
+    """The provider does not accept the API key."""
+
+    retry = False
+
+
+class NotFound(RequestFailed):
+    """The provider itself says that it does not know the job."""
+
+    retry = False

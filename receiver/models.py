@@ -1,0 +1,250 @@
+"""The values that pass between modules, and the closed sets they draw from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Trust(StrEnum):
+    """How we know that something is true."""
+
+    SIGNED = "signed"
+    """The signature covers the body."""
+    CONFIRMED = "confirmed"
+    """Read from the provider's API with our key, or decided by Receiver itself."""
+    HINT = "hint"
+    """Anything less: worth a poll, never worth a dispatch."""
+
+
+class Via(StrEnum):
+    """The way a fact came in."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    DEADLINE = "deadline"
+    """Nobody told us: the job's time ran out."""
+
+
+class Status(StrEnum):
+    """A job's status, folded from the provider's word; the last two are ours."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """Its deadline passed without an end."""
+    LOST = "lost"
+    """The provider no longer knows it."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended."""
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+    @property
+    def ours(self) -> bool:
+        """Whether we concluded it; a provider's word overrules it."""
+        return self in (Status.EXPIRED, Status.LOST)
+
+
+class Standing(StrEnum):
+    """What a new event means for its job, given what was known before."""
+
+    CURRENT = "current"
+    CORRECTION = "correction"
+    """A terminal status that overrules an earlier one; dispatched like a current event."""
+    STALE = "stale"
+    """Progress, or the same end once more, that arrived after the end; kept, not dispatched."""
+    CONFLICT = "conflict"
+    """A second, different end; kept, not dispatched."""
+
+    @property
+    def dispatched(self) -> bool:
+        """Whether handlers get to see the event."""
+        return self in (Standing.CURRENT, Standing.CORRECTION)
+
+
+def standing(known: Status | None, told: Status | None) -> Standing:
+    """How an event with status `told` stands to a job whose status is `known`.
+
+    A terminal status stays, with two exceptions: a job that failed may be repeated by its provider and succeed, and
+    what we merely concluded (expired, lost) gives way to any end the provider reports.
+    """
+    if known is None or told is None or not known.terminal:
+        return Standing.CURRENT
+    if not told.terminal or told.ours or told is known:
+        return Standing.STALE
+    if known.ours or (known, told) == (Status.FAILED, Status.SUCCEEDED):
+        return Standing.CORRECTION
+    return Standing.CONFLICT
+
+
+class State(StrEnum):
+    """A dispatch's state."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One HTTP request as it came in, or one poll answer. Header names are in lower case."""
+
+    source: str
+    body: bytes = field(repr=False)
+    received_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    path: str = ""
+    via: Via = Via.WEBHOOK
+
+
+@dataclass(frozen=True)
+class Output:
+    """One result of a job, at the provider's URL."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed, in the provider's words."""
+
+    message: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One fact about one job, or a notice without a job. Known for ever by (source, key).
+
+    `data` is the provider's own object, whole. Adapters leave `id`, `trust`, `via`, `standing` and `recorded_at` out;
+    the receiver fills them in as it records the event.
+    """
+
+    source: str
+    key: str
+    type: str
+    data: Mapping[str, Any] = field(repr=False)
+    job_id: str | None = None
+    kind: str | None = None
+    status: Status | None = None
+    raw_status: str | None = None
+    outputs: tuple[Output, ...] = ()
+    failure: Failure | None = None
+    occurred_at: datetime | None = None
+    id: int | None = None
+    trust: Trust = Trust.HINT
+    via: Via = Via.WEBHOOK
+    standing: Standing = Standing.CURRENT
+    recorded_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One remote generation we expect to finish. Known by (source, job_id).
+
+    An empty `job_id` stands for whichever job a recorded answer is about.
+    """
+
+    source: str
+    job_id: str
+    kind: str
+    status: Status = Status.QUEUED
+    raw_status: str | None = None
+    progress: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime
+    finished_at: datetime | None = None
+    deadline_at: datetime
+    next_poll_at: datetime | None = None
+    poll_count: int = 0
+    error_count: int = 0
+    """Polls in a row that failed."""
+    missing_count: int = 0
+    """Polls in a row that the provider answered with "not found"."""
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One HTTP request an adapter wants made: relative to the source's base URL."""
+
+    path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What came back. Header names are in lower case."""
+
+    status_code: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What an adapter makes of one poll answer.
+
+    `status` is None when the provider used a word the adapter does not know; the job stays as it is.
+    `events` are the facts a webhook would have told, with the same keys.
+    """
+
+    status: Status | None
+    raw_status: str | None = None
+    progress: float | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When to poll a kind of job: after `first`, then every `every`, stretching to `longest`, until `deadline`."""
+
+    first: timedelta
+    every: timedelta
+    longest: timedelta
+    deadline: timedelta
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many requests a source allows in any span of `per`."""
+
+    count: int
+    per: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a provider's answer says of its request budget."""
+
+    count: int | None = None
+    """How many requests a span allows."""
+    remaining: int | None = None
+    """How many are left until `resets_after`."""
+    resets_after: timedelta | None = None
+    pause: timedelta | None = None
+    """Ask nothing for this long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A dispatch that this worker, and no other, may run until the lease ends."""
+
+    id: int
+    token: str
+    handler: str
+    attempt: int
+    """Numbered from 1."""
+    idempotency_key: str
+    event: Event
+    job: Job | None

@@ -1,0 +1,1 @@
+"""One file per provider: how it signs, what it says, how it is asked."""

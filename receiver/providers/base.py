@@ -1,0 +1,244 @@
+"""What every provider adapter has in common. Adapters do no I/O and read no clock."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from receiver.backoff import rate_limits, retry_after
+from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed, Unreadable
+from receiver.models import Budget, Delivery, Event, Job, Limits, Reading, Request, Response, Schedule, Status, Trust
+from receiver.signatures import HmacHex
+
+_DEEPEST = 64
+_LONGEST_ID = 256
+_LONGEST_WORD = 100
+_LONGEST_SENTENCE = 2000
+
+
+class Provider:
+    """One provider's dialect, configured for one source.
+
+    Subclasses set the constants and write `parse`, `poll` and `read`; those that sign in a way no scheme covers also
+    write `verify`.
+    """
+
+    name: ClassVar[str]
+    """What `provider = "…"` says in the configuration."""
+    base_url: str
+    """Where the API lives, unless the source says otherwise."""
+    statuses: ClassVar[Mapping[str, Status]]
+    """The provider's words, in lower case, and what they mean."""
+    kinds: ClassVar[Mapping[str, Schedule]]
+    """The kinds of job, and when to poll each. The last one is for jobs of a kind we cannot tell."""
+    budget: ClassVar[Budget]
+    """What the provider allows when its answers do not say."""
+    scheme: ClassVar[HmacHex | None] = None
+    """How its webhooks are signed; None where they are not."""
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str] = (),
+        api_key: str | None = None,
+        base_url: str | None = None,
+        unsigned: bool = False,
+    ) -> None:
+        self.secrets = tuple(secrets)
+        self.api_key = api_key
+        self.base_url = (base_url or type(self).base_url).rstrip("/")
+        self.unsigned = unsigned
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.base_url}>"
+
+    def verify(self, delivery: Delivery, now: datetime) -> Trust:
+        """Say how far a delivery can be trusted.
+
+        Raises:
+            Refused: it is not proven genuine, and the source does not accept less.
+        """
+        if self.unsigned or self.scheme is None:
+            return Trust.HINT
+        self.scheme.verify(delivery.headers, delivery.body, self.secrets)
+        return Trust.SIGNED
+
+    def sign(self, delivery: Delivery, secret: str) -> dict[str, str]:
+        """The headers with which the provider would send this body; what `receiver send` posts."""
+        return {} if self.scheme is None else self.scheme.sign(delivery.body, secret)
+
+    def parse(self, delivery: Delivery) -> list[Event]:
+        """The facts in a webhook.
+
+        Raises:
+            Unreadable: the body is not what the provider documents.
+        """
+        raise NotImplementedError
+
+    def remark(self, delivery: Delivery, events: Sequence[Event]) -> str | None:
+        """What is odd about a delivery that was parsed, worth keeping beside it."""
+        return None
+
+    def poll(self, job: Job) -> Request:
+        """The request that asks about a job."""
+        raise NotImplementedError
+
+    def read(self, job: Job, response: Response) -> Reading:
+        """What a poll answer says about the job.
+
+        Raises:
+            RequestFailed: the request failed, which says nothing about the job.
+        """
+        raise NotImplementedError
+
+    def limits(self, response: Response) -> Limits | None:
+        """What an answer's headers say of the request budget; None if nothing."""
+        return rate_limits(response.headers)
+
+    def answered(self, response: Response) -> dict[str, Any]:
+        """The JSON object in an answer that is not an error.
+
+        Raises:
+            RequestFailed: it is one.
+        """
+        return answered_object(response)
+
+    def check(self) -> Request | None:
+        """A harmless request that proves the API key; None where there is none."""
+        return None
+
+    def authorize(self) -> dict[str, str]:
+        """The headers that carry the API key."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+    def kind_or_default(self, kind: str | None) -> str:
+        """The kind itself if it is one of ours, else the one for jobs of unknown kind."""
+        return kind if kind is not None and kind in self.kinds else list(self.kinds)[-1]
+
+    def fold(self, word: str | None) -> Status | None:
+        """What a provider's word means, whatever its case; None for a word we do not know."""
+        return None if word is None else self.statuses.get(word.strip().lower())
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is.
+
+    Raises:
+        Unreadable: it is not UTF-8, not JSON, too deep, or not an object.
+    """
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the body is not JSON: {type(error).__name__}: {error}"[:200]) from error
+    if not isinstance(value, dict):
+        raise Unreadable(f"the body is a JSON {type(value).__name__}, not an object")
+    # What can barely be read cannot be written again: both recurse. Few brackets cannot be deep.
+    if body.count(b"[") + body.count(b"{") > _DEEPEST and _deeper_than(_DEEPEST, value):
+        raise Unreadable(f"the body is nested deeper than {_DEEPEST} levels")
+    return value
+
+
+def identifier(value: object, *, field: str) -> str:
+    """A job's id, which may become a key, a path and a line in a log.
+
+    Raises:
+        Unreadable: it is missing, not text, too long, or not printable.
+    """
+    if not isinstance(value, str) or not value or len(value) > _LONGEST_ID or not value.isprintable():
+        raise Unreadable(f"{field} is not an id: printable text of 1 to {_LONGEST_ID} characters")
+    return value
+
+
+def word(value: object) -> str | None:
+    """A short text of the provider's, such as a status; None if it is anything else."""
+    if not isinstance(value, str) or len(value) > _LONGEST_WORD or not value.strip().isprintable():
+        return None
+    return value.strip() or None
+
+
+def link(value: object) -> str | None:
+    """The address of a result; None if it is anything else."""
+    return value if isinstance(value, str) and value.isprintable() and value else None
+
+
+def sentence(value: object) -> str | None:
+    """A text for people, such as an error's reason, cut to a bearable length; None if there is none."""
+    if not isinstance(value, str):
+        return None
+    # A database takes neither NUL nor half of a surrogate pair.
+    return value.replace("\0", " ").strip()[:_LONGEST_SENTENCE].encode("utf-8", "replace").decode() or None
+
+
+def number(value: object) -> float | None:
+    """A count or a percentage; None if it is anything else, or absurd."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 else None
+
+
+def moment(value: object) -> datetime | None:
+    """An ISO 8601 time as the provider wrote it; None if it is missing or wrong, which must not stop anything."""
+    try:
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return parsed and (parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return None
+
+
+def segment(job_id: str) -> str:
+    """A job's id as one segment of a path. Clients would resolve `.` and `..` before they send them."""
+    return quote(job_id, safe="") if job_id.strip(".") else "%2E" * len(job_id)
+
+
+def answered_object(response: Response) -> dict[str, Any]:
+    """The JSON object in a poll answer that is not an error.
+
+    A 404 counts as "the provider does not know the job" only when it speaks JSON: a proxy's or a wrong base URL's
+    page says nothing about the job.
+
+    Raises:
+        RequestFailed: in the form that says whether and when to ask again.
+    """
+    code = response.status_code
+    if code == 429:
+        raise RateLimited("HTTP 429", retry_after=retry_after(response.headers))
+    try:
+        data = json_object(response.body)
+    except Unreadable as error:
+        if code == 401:
+            raise CredentialsRefused("HTTP 401") from error
+        raise RequestFailed(f"HTTP {code}: {error}", retry=_passing(code)) from error
+    if code in (401, 403):
+        raise CredentialsRefused(f"HTTP {code}{said(data)}")
+    if code in (404, 410):
+        raise NotFound(f"HTTP {code}{said(data)}")
+    if not 200 <= code < 300:
+        raise RequestFailed(f"HTTP {code}{said(data)}", retry=_passing(code))
+    return data
+
+
+def said(data: Mapping[str, Any]) -> str:
+    """The provider's own message in an error answer, for the end of ours."""
+    error = data.get("error", data)
+    text = error.get("message") if isinstance(error, dict) else error
+    return f": {reason[:200]}" if (reason := sentence(text)) else ""
+
+
+def _passing(code: int) -> bool:
+    """Whether what an HTTP status code complains of may pass by itself."""
+    return not 300 <= code < 500 or code in (408, 425)
+
+
+def _deeper_than(depth: int, value: object) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_deeper_than(depth - 1, item) for item in inside)
+
+
+def _finite(literal: str) -> float:
+    """A float as JSON allows it: `NaN`, `Infinity` and `1e999` are not."""
+    value = float(literal)
+    if not math.isfinite(value):
+        raise ValueError(f"{literal[:20]} is not a JSON number")
+    return value

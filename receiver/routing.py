@@ -1,0 +1,117 @@
+"""Which handlers want which event."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from receiver.models import Event, Job, Status
+
+HandlerFunction = Callable[..., object]
+_F = TypeVar("_F", bound=HandlerFunction)
+
+
+class HandlerSettings(BaseModel):
+    """Base of a handler's own settings: the keys of its table that are not Receiver's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a handler may want besides the event."""
+
+    settings: Any = None
+    """An instance of the class given to `Router(settings=…)`."""
+    job: Job | None = None
+    """The job as it is now, with the metadata given when it was tracked."""
+    attempt: int = 1
+    idempotency_key: str = ""
+    """The same on every retry, another on a replay: give it to whatever must not happen twice."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A pattern of events. `source` matches the source's name or its provider's; `*` stands for any text."""
+
+    source: str = "*"
+    type: str = "*"
+    statuses: frozenset[Status] = frozenset()
+    kinds: frozenset[str] = frozenset()
+
+    def matches(self, event: Event, provider: str) -> bool:
+        """Whether an event of a source of this provider fits every part of the pattern."""
+        return (
+            (fnmatchcase(event.source, self.source) or fnmatchcase(provider, self.source))
+            and fnmatchcase(event.type, self.type)
+            and (not self.statuses or event.status in self.statuses)
+            and (not self.kinds or event.kind in self.kinds)
+        )
+
+
+class Router:
+    """What a handler module owns: its functions, and the events each wants."""
+
+    def __init__(self, *, settings: type[HandlerSettings] | None = None) -> None:
+        self.settings = settings
+        self.routes: dict[HandlerFunction, list[Route]] = {}
+
+    def on(
+        self,
+        source: str = "*",
+        type: str = "*",
+        *,
+        status: Status | str | Iterable[Status | str] = (),
+        kind: str | Iterable[str] = (),
+    ) -> Callable[[_F], _F]:
+        """Run the function for events that match. Give it one parameter (the event) or two (event and context).
+
+        `source` is a source's or provider's name, `type` an event type; both may hold `*`. `status` and `kind` take one
+        or several.
+        """
+        route = Route(
+            source=source,
+            type=type,
+            statuses=frozenset(Status(item) for item in _several(status)),
+            kinds=frozenset(_several(kind)),
+        )
+
+        def register(function: _F) -> _F:
+            self.routes.setdefault(function, []).append(route)
+            return function
+
+        return register
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handler:
+    """A function that a table in the configuration switched on, with its limits."""
+
+    name: str
+    function: HandlerFunction = field(repr=False)
+    routes: tuple[Route, ...]
+    filter: Route = Route()
+    settings: HandlerSettings | None = None
+    max_attempts: int
+    timeout: timedelta
+    concurrency: int
+    first_wait: timedelta
+    longest_wait: timedelta
+
+    def wants(self, event: Event, provider: str) -> bool:
+        """Whether the event is for this handler."""
+        return self.filter.matches(event, provider) and any(route.matches(event, provider) for route in self.routes)
+
+    def call(self, event: Event, context: Context) -> object:
+        """Run the function, with the context if it has a place for one."""
+        if len(inspect.signature(self.function).parameters) > 1:
+            return self.function(event, context)
+        return self.function(event)
+
+
+def _several(value: str | Iterable[str]) -> Iterable[str]:
+    return [value] if isinstance(value, str) else value

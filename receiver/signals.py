@@ -1,0 +1,46 @@
+"""Facts announced to observers inside the process: logs, metrics, the dashboard. They carry no work."""
+
+import logging
+
+from blinker import NamedSignal, Namespace
+
+__all__ = [
+    "announce",
+    "delivery_received",
+    "delivery_refused",
+    "dispatch_finished",
+    "event_recorded",
+    "job_polled",
+    "poll_failed",
+    "status_unknown",
+]
+
+_signals = Namespace()
+_log = logging.getLogger(__name__)
+
+delivery_received = _signals.signal("delivery-received")
+"""A genuine delivery was stored: source, trust, repeated, note."""
+delivery_refused = _signals.signal("delivery-refused")
+"""A delivery was turned away: source (None if unknown), reason."""
+event_recorded = _signals.signal("event-recorded")
+"""A new event was stored: source, key, type, job, status, via, standing."""
+job_polled = _signals.signal("job-polled")
+"""A provider answered a poll: source, job, status."""
+poll_failed = _signals.signal("poll-failed")
+"""A poll brought no answer about the job: source, job, error."""
+status_unknown = _signals.signal("status-unknown")
+"""A provider used a status its adapter does not know: source, job, raw_status. Announced once for a job."""
+dispatch_finished = _signals.signal("dispatch-finished")
+"""An attempt ended: dispatch, handler, attempt, outcome, state, error, seconds."""
+
+
+def announce(signal: NamedSignal, sender: object, **facts: object) -> None:
+    """Tell every observer. One that fails is logged; the others still hear, and the caller never does.
+
+    `Signal.send` stops at the first observer that raises.
+    """
+    for observer in signal.receivers_for(sender):
+        try:
+            observer(sender, **facts)
+        except Exception:
+            _log.exception("observer failed", extra={"signal": signal.name})

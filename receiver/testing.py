@@ -1,0 +1,384 @@
+"""What authors of provider adapters test with: the promises that Receiver relies on, as tests to inherit.
+
+Put `pytest.register_assert_rewrite("receiver.testing")` into `conftest.py`, so that a failure shows its values.
+"""
+
+import json
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from receiver.errors import Refused, RequestFailed, Unreadable
+from receiver.models import Delivery, Event, Job, Reading, Response, Trust
+from receiver.providers.base import Provider
+
+__all__ = ["ProviderContract", "make_job"]
+
+_API_KEY = "the-api-key-of-a-test"
+_OTHER_SECRET = "the-other-secret-of-a-test"
+
+_BODIES = [
+    pytest.param(b"", id="empty"),
+    pytest.param(b"\xff\xfe\xfd", id="not-utf-8"),
+    pytest.param(b'\xef\xbb\xbf{"id": "a"}', id="byte-order-mark"),
+    pytest.param('{"id": "a"}'.encode("utf-16"), id="utf-16"),
+    pytest.param(b'{"id": "a", "stat', id="truncated"),
+    pytest.param(b"[" * 100_000, id="deep-list"),
+    pytest.param(b'{"id":' * 100_000, id="deep-object"),
+    pytest.param(b'{"id": "a", "status": "completed", "x": ' + b"[" * 900 + b"]" * 900 + b"}", id="barely-readable"),
+    pytest.param(b"[]", id="list"),
+    pytest.param(b"null", id="null"),
+    pytest.param(b'"text"', id="text"),
+    pytest.param(b"{}", id="empty-object"),
+    pytest.param(b'{"id": NaN}', id="not-a-number"),
+    pytest.param(b'{"id": "a", "status": "completed", "x": 1e999}', id="infinite"),
+    pytest.param(b'{"id": ' + b"9" * 10_000 + b"}", id="digits"),
+    pytest.param(b"<html></html>", id="html"),
+]
+
+_SIGNATURES = [
+    pytest.param(lambda genuine: "", id="empty"),
+    pytest.param(lambda genuine: genuine[: len(genuine) // 2], id="half"),
+    pytest.param(lambda genuine: genuine[:-1], id="one-short"),
+    pytest.param(lambda genuine: genuine + "0", id="one-long"),
+    pytest.param(lambda genuine: genuine * 1000, id="very-long"),
+    pytest.param(lambda genuine: genuine.upper(), id="upper-case"),
+    pytest.param(lambda genuine: genuine[:-4] + "wxyz", id="not-hex"),
+    pytest.param(lambda genuine: genuine[:-4] + "!*~?", id="not-base64"),
+    pytest.param(lambda genuine: genuine[:-1] + "\xe9", id="latin-1"),
+    pytest.param(lambda genuine: genuine.translate({48 + n: 0xFF10 + n for n in range(10)}), id="full-width-digits"),
+    pytest.param(lambda genuine: genuine[:-1] + "\udcff", id="surrogate"),
+    pytest.param(lambda genuine: genuine[:-1] + "\0", id="nul"),
+    pytest.param(lambda genuine: genuine[:-8] + " " + genuine[-8:], id="space-inside"),
+    pytest.param(lambda genuine: genuine + "\n", id="newline-at-the-end"),
+    pytest.param(lambda genuine: f",{genuine}", id="comma-before"),
+    pytest.param(lambda genuine: f"{genuine},,", id="commas-after"),
+    pytest.param(lambda genuine: f"{genuine},{genuine}", id="joined"),
+]
+
+_PAGES = [
+    pytest.param(b"", id="empty"),
+    pytest.param(b"<html><body>Bad gateway</body></html>", id="html"),
+    pytest.param(b"[]", id="list"),
+    pytest.param(b'{"error": null}', id="null-error"),
+    pytest.param(b'{"error": {"code": [], "type": {}, "message": 1}}', id="odd-error"),
+]
+
+_ODD_IDS = [
+    pytest.param("a/b", id="slash"),
+    pytest.param("..", id="dots"),
+    pytest.param("../../admin", id="dots-and-slashes"),
+    pytest.param("a?b=c", id="query"),
+    pytest.param("a&b=c", id="parameter"),
+    pytest.param("a#b", id="fragment"),
+    pytest.param("a%2fb", id="percent"),
+    pytest.param("夜 明", id="not-ascii"),
+]
+
+_ODD_NUMBERS = [-1, 0, 0.5, 1e300, float("nan"), float("inf")]
+_ODD_TEXTS = ["", "\0", "\ud800", "x" * 10_000, "0001-01-01T00:00:00+14:00"]
+_ODD_VALUES: list[Any] = [None, True, *_ODD_NUMBERS, *_ODD_TEXTS, [], [[]], {}, {"a": {}}]
+
+_LONGEST_KEY = 500
+
+
+def make_job(job_id: str, *, kind: str, source: str = "source") -> Job:
+    """An open job."""
+    created_at = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
+    return Job(
+        source=source,
+        job_id=job_id,
+        kind=kind,
+        created_at=created_at,
+        deadline_at=created_at + timedelta(hours=1),
+    )
+
+
+class ProviderContract:
+    """What Receiver relies on in every adapter.
+
+    Inherit it in a class whose name begins with `Test`, set the attributes that apply, add what is the provider's own.
+    """
+
+    provider_class: ClassVar[type[Provider]]
+    secret: ClassVar[str] = "the-secret-of-a-test"
+    """What `delivery` is signed with."""
+    delivery: ClassVar[Delivery | None] = None
+    """A genuine signed webhook, verified as of its `received_at`; None where webhooks are not signed or not sent."""
+    signature_header: ClassVar[str] = ""
+    """The header of the signature, in lower case."""
+    required_headers: ClassVar[tuple[str, ...]] = ()
+    """Headers besides it that a signed delivery must have."""
+    webhooks: ClassVar[Mapping[str, Delivery]] = {}
+    """A webhook of each kind, by name."""
+    answers: ClassVar[Mapping[str, tuple[Job, Response]]] = {}
+    """A poll answer of each kind and the job asked about, by name."""
+    told_twice: ClassVar[Mapping[str, str]] = {}
+    """Names of webhooks, and of poll answers that say the same."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run a test once for each of the samples that it names as its argument."""
+        tables: dict[str, list[Any]] = {
+            "webhook": [pytest.param(value, id=name) for name, value in self.webhooks.items()],
+            "answer": [pytest.param(value, id=name) for name, value in self.answers.items()],
+            "twice": [pytest.param(names, id=names[0]) for names in self.told_twice.items()],
+            "kind": list(self.provider_class.kinds),
+            "required_header": [self.signature_header, *self.required_headers],
+        }
+        for name, values in tables.items():
+            if name in metafunc.fixturenames:
+                metafunc.parametrize(name, values)
+
+    @pytest.fixture
+    def provider(self) -> Provider:
+        """The adapter, configured as for one source."""
+        return self.provider_class(secrets=[self.secret], api_key=_API_KEY)
+
+    @pytest.fixture
+    def genuine(self) -> Delivery:
+        """The signed webhook; tests that need one are skipped where there is none."""
+        return self.delivery or pytest.skip("sends no signed webhooks")
+
+    @pytest.fixture
+    def first(self) -> Delivery:
+        """Any webhook; tests that need one are skipped where there is none."""
+        return next(iter(self.webhooks.values()), None) or pytest.skip("sends no webhooks")
+
+    # Verification
+
+    def test_accepts_the_genuine_delivery(self, provider: Provider, genuine: Delivery) -> None:
+        trust = provider.verify(genuine, genuine.received_at)
+
+        assert trust is Trust.SIGNED
+
+    def test_refuses_a_body_with_any_byte_changed(self, provider: Provider, genuine: Delivery) -> None:
+        changed = [replace(genuine, body=_flipped(genuine.body, index)) for index in range(len(genuine.body))]
+
+        assert not any(_accepts(provider, delivery) for delivery in changed)
+
+    def test_refuses_an_empty_body(self, provider: Provider, genuine: Delivery) -> None:
+        assert not _accepts(provider, replace(genuine, body=b""))
+
+    def test_refuses_a_signature_by_another_secret(self, genuine: Delivery) -> None:
+        provider = self.provider_class(secrets=[_OTHER_SECRET])
+
+        assert not _accepts(provider, genuine)
+
+    @pytest.mark.parametrize("secrets", [pytest.param([], id="none"), pytest.param([""], id="empty")])
+    def test_refuses_everything_while_no_secret_is_set(self, genuine: Delivery, secrets: list[str]) -> None:
+        provider = self.provider_class(secrets=secrets)
+
+        assert not _accepts(provider, genuine)
+
+    def test_accepts_either_secret_while_rotating(self, genuine: Delivery) -> None:
+        orders = [[self.secret, _OTHER_SECRET], [_OTHER_SECRET, self.secret]]
+
+        assert all(_accepts(self.provider_class(secrets=secrets), genuine) for secrets in orders)
+
+    def test_refuses_a_delivery_without(self, provider: Provider, genuine: Delivery, required_header: str) -> None:
+        headers = {name: value for name, value in genuine.headers.items() if name != required_header}
+
+        assert not _accepts(provider, replace(genuine, headers=headers))
+
+    @pytest.mark.parametrize("spoil", _SIGNATURES)
+    def test_refuses_the_signature(self, provider: Provider, genuine: Delivery, spoil: Callable[[str], str]) -> None:
+        signature = spoil(genuine.headers[self.signature_header])
+
+        assert not _accepts(provider, self._with_signature(signature))
+
+    @pytest.mark.parametrize("separator", [pytest.param(",", id="commas"), pytest.param(" ", id="spaces")])
+    def test_refuses_many_forged_signatures(self, provider: Provider, genuine: Delivery, separator: str) -> None:
+        forged = _lower(provider.sign(genuine, _OTHER_SECRET))[self.signature_header]
+
+        assert not _accepts(provider, self._with_signature(separator.join([forged] * 10_000)))
+
+    def test_takes_an_unsigned_delivery_for_a_hint_where_the_source_allows_it(self, first: Delivery) -> None:
+        provider = self.provider_class(unsigned=True)
+
+        trust = provider.verify(replace(first, headers={}), first.received_at)
+
+        assert trust is Trust.HINT
+
+    @pytest.mark.usefixtures("genuine")
+    def test_signs_what_it_accepts(self, provider: Provider, webhook: Delivery) -> None:
+        headers = {**webhook.headers, **_lower(provider.sign(webhook, self.secret))}
+
+        assert _accepts(provider, replace(webhook, headers=headers))
+
+    def test_shows_no_secret_when_printed(self, provider: Provider) -> None:
+        assert self.secret not in repr(provider)
+        assert _API_KEY not in repr(provider)
+
+    def test_shows_no_secret_when_refusing(self, genuine: Delivery) -> None:
+        provider = self.provider_class(secrets=[_OTHER_SECRET])
+
+        with pytest.raises(Refused) as refusal:
+            provider.verify(genuine, genuine.received_at)
+
+        assert _OTHER_SECRET not in str(refusal.value)
+
+    # Webhooks
+
+    def test_finds_events_in(self, provider: Provider, webhook: Delivery) -> None:
+        events = provider.parse(webhook)
+
+        assert {event.source for event in events} == {webhook.source}
+
+    def test_has_nothing_to_remark_on(self, provider: Provider, webhook: Delivery) -> None:
+        assert provider.remark(webhook, provider.parse(webhook)) is None
+
+    def test_gives_each_event_its_own_key(self, provider: Provider, webhook: Delivery) -> None:
+        keys = [event.key for event in provider.parse(webhook)]
+
+        assert len(set(keys)) == len(keys)
+
+    def test_makes_the_same_keys_on_redelivery(self, provider: Provider, webhook: Delivery) -> None:
+        again = replace(webhook, received_at=webhook.received_at + timedelta(days=1))
+
+        assert [event.key for event in provider.parse(again)] == [event.key for event in provider.parse(webhook)]
+
+    def test_makes_the_same_event_of_webhook_and_poll(self, provider: Provider, twice: tuple[str, str]) -> None:
+        webhook, answer = twice
+        told = provider.parse(self.webhooks[webhook])
+        read = provider.read(*self.answers[answer]).events
+
+        assert set() < _facts(read) <= _facts(told)
+
+    @pytest.mark.parametrize("body", _BODIES)
+    def test_survives_the_body(self, provider: Provider, first: Delivery, body: bytes) -> None:
+        assert _storable(_parsed(provider, replace(first, body=body)))
+
+    def test_survives_an_odd_value_anywhere(self, provider: Provider, webhook: Delivery) -> None:
+        bodies = [json.dumps(value).encode() for value in _spoiled(json.loads(webhook.body))]
+
+        assert all(_storable(_parsed(provider, replace(webhook, body=body))) for body in bodies)
+
+    # Polls
+
+    @pytest.mark.parametrize("job_id", _ODD_IDS)
+    def test_polls_for_an_odd_id(self, provider: Provider, kind: str, job_id: str) -> None:
+        plain = provider.poll(make_job("plain", kind=kind))
+        odd = provider.poll(make_job(job_id, kind=kind))
+
+        assert _shape(odd.path) == _shape(plain.path)
+
+    def test_reads(self, provider: Provider, answer: tuple[Job, Response]) -> None:
+        reading = provider.read(*answer)
+
+        assert isinstance(reading, Reading)
+
+    @pytest.mark.parametrize("page", _PAGES)
+    def test_survives_every_status_code_with(self, provider: Provider, kind: str, page: bytes) -> None:
+        job = make_job("a", kind=kind)
+        readings = [_read(provider, job, Response(status_code=code, body=page)) for code in range(200, 600)]
+
+        assert all(_storable(reading.events) for reading in readings if reading)
+
+    @pytest.mark.parametrize("body", _BODIES)
+    def test_survives_the_answer(self, provider: Provider, kind: str, body: bytes) -> None:
+        reading = _read(provider, make_job("a", kind=kind), Response(status_code=200, body=body))
+
+        assert reading is None or _storable(reading.events)
+
+    def test_survives_an_odd_value_anywhere_in_the_answer(
+        self, provider: Provider, answer: tuple[Job, Response]
+    ) -> None:
+        job, response = answer
+        bodies = [json.dumps(value).encode() for value in _spoiled(json.loads(response.body))]
+        readings = [_read(provider, job, replace(response, body=body)) for body in bodies]
+
+        assert all(_storable(reading.events) for reading in readings if reading)
+
+    def test_checks_the_key_without_changing_anything(self, provider: Provider) -> None:
+        check = provider.check()
+
+        assert check is None or check.method == "GET"
+
+    # Constants
+
+    def test_knows_statuses_in_lower_case(self) -> None:
+        words = list(self.provider_class.statuses)
+
+        assert words == [word.lower() for word in words]
+
+    def _with_signature(self, signature: str) -> Delivery:
+        assert self.delivery is not None
+        return replace(self.delivery, headers={**self.delivery.headers, self.signature_header: signature})
+
+
+def _accepts(provider: Provider, delivery: Delivery) -> bool:
+    """Whether a delivery is taken, if only for a hint. Any other exception than our refusal fails the test."""
+    try:
+        provider.verify(delivery, delivery.received_at)
+    except Refused:
+        return False
+    return True
+
+
+def _parsed(provider: Provider, delivery: Delivery) -> list[Event]:
+    try:
+        return provider.parse(delivery)
+    except Unreadable:
+        return []
+
+
+def _read(provider: Provider, job: Job, response: Response) -> Reading | None:
+    try:
+        return provider.read(job, response)
+    except RequestFailed:
+        return None
+
+
+def _facts(events: Iterable[Event]) -> set[tuple[str, str, str | None]]:
+    """What must not depend on the way an event came in: deduplication and routing."""
+    return {(event.key, event.type, event.status) for event in events}
+
+
+def _storable(events: Sequence[Event]) -> bool:
+    """Whether any database takes these events: keys fit an index, data is JSON, texts have no NUL and are UTF-8."""
+    for event in events:
+        json.dumps(event.data, allow_nan=False)
+    short = all(len(event.key) <= _LONGEST_KEY for event in events)
+    return short and all(_clean(text) for event in events for text in _texts(event) if text is not None)
+
+
+def _texts(event: Event) -> list[str | None]:
+    reasons = [event.failure.message, event.failure.code] if event.failure else []
+    urls = [output.url for output in event.outputs]
+    return [event.key, event.type, event.job_id, event.kind, event.raw_status, *reasons, *urls]
+
+
+def _clean(text: str) -> bool:
+    return "\0" not in text and text.encode("utf-8", "ignore").decode() == text
+
+
+def _spoiled(value: Any) -> Iterator[Any]:
+    """Copies of a JSON value, each with one part of it, at any depth, missing or of an odd type."""
+    yield from _ODD_VALUES
+    if isinstance(value, dict):
+        for name, part in value.items():
+            rest = {other: value[other] for other in value if other != name}
+            yield rest
+            yield from (rest | {name: spoiled} for spoiled in _spoiled(part))
+    if isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from ([*value[:index], spoiled, *value[index + 1 :]] for spoiled in _spoiled(part))
+
+
+def _shape(path: str) -> tuple[int, list[str], str]:
+    """How deep a path is once dots are resolved, its parameters and its fragment: what an id must not change."""
+    parts = urlsplit(path)
+    return posixpath.normpath(parts.path).count("/"), sorted(parse_qs(parts.query)), parts.fragment
+
+
+def _flipped(body: bytes, index: int) -> bytes:
+    return body[:index] + bytes([body[index] ^ 1]) + body[index + 1 :]
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

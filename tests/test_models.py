@@ -1,0 +1,60 @@
+"""The rules that the values carry with them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from receiver.models import Delivery, Request, Standing, Status, standing
+
+# What a job's known status (a row) makes of an event's (a column).
+TABLE = """
+           none     queued   running  succeeded   failed    cancelled   expired  lost
+none       current  current  current  current     current   current     current  current
+queued     current  current  current  current     current   current     current  current
+running    current  current  current  current     current   current     current  current
+succeeded  current  stale    stale    stale       conflict  conflict    stale    stale
+failed     current  stale    stale    correction  stale     conflict    stale    stale
+cancelled  current  stale    stale    conflict    conflict  stale       stale    stale
+expired    current  stale    stale    correction  correction correction stale    stale
+lost       current  stale    stale    correction  correction correction stale    stale
+"""
+
+
+def status(name):
+    return None if name == "none" else Status(name)
+
+
+def cells():
+    columns, *rows = [line.split() for line in TABLE.strip().splitlines()]
+    return [
+        pytest.param(status(known), status(told), Standing(expected), id=f"{known}-then-{told}")
+        for known, *row in rows
+        for told, expected in zip(columns, row, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("known", "told", "expected"), cells())
+def test_standing(known, told, expected):
+    assert standing(known, told) is expected
+
+
+def test_dispatches_what_is_current_or_corrects():
+    assert {value for value in Standing if value.dispatched} == {Standing.CURRENT, Standing.CORRECTION}
+
+
+def test_knows_which_statuses_end_a_job():
+    assert {value for value in Status if not value.terminal} == {Status.QUEUED, Status.RUNNING}
+
+
+def test_a_delivery_does_not_print_its_body_and_headers():
+    delivery = Delivery(
+        source="s", body=b"private", headers={"x-signature": "private"}, received_at=datetime(2026, 3, 9, tzinfo=UTC)
+    )
+
+    assert "private" not in repr(delivery)
+
+
+def test_a_request_does_not_print_its_headers_and_body():
+    request = Request(path="/v1", headers={"Authorization": "private"}, json={"prompt": "private"})
+
+    assert "private" not in repr(request)
