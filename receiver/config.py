@@ -1,0 +1,300 @@
+"""The configuration: one file, overruled by the environment, merged once and then frozen."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from receiver.errors import ConfigError
+from receiver.models import Budget, Status
+
+DEFAULT_FILE = "receiver.toml"
+
+_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
+_REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]*)\}")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _duration(value: object) -> object:
+    """`"30s"`, `"5m"`, `"2h"`, `"7d"` or a number of seconds."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?) ?(ms|s|m|h|d)", value, re.ASCII)
+        if match is None:
+            raise ValueError('write a duration as "30s", "5m", "2h" or "7d"')
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    return value
+
+
+def parse_duration(value: object) -> timedelta:
+    """What a duration written as a setting stands for.
+
+    Raises:
+        ValueError: it is not written so, or is not longer than nothing.
+    """
+    duration = _duration(value)
+    if not isinstance(duration, timedelta) or duration <= timedelta(0):
+        raise ValueError('write a duration as "30s", "5m", "2h" or "7d"')
+    return duration
+
+
+def _size(value: object) -> object:
+    """`"512kB"`, `"2GB"`, `"1MiB"` or a number of bytes."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?) ?([kmg]i?b|)", value.lower(), re.ASCII)
+        if match is None:
+            raise ValueError('write a size as "512kB", "1MiB" or "2GB"')
+        return int(float(match[1]) * _SIZES[match[2]])
+    return value
+
+
+def _budget(value: object) -> object:
+    """`"10/s"`, `"100/min"` or `"1000/h"`."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"([1-9]\d*)/(s|min|h)", value, re.ASCII)
+        if match is None:
+            raise ValueError('write a budget as "10/s", "100/min" or "1000/h"')
+        return Budget(int(match[1]), timedelta(seconds=_UNITS[match[2].removesuffix("in")]))
+    return value
+
+
+def _list(value: object) -> object:
+    """A list, or its only item; in a variable, where everything is text, also a list as JSON."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value) if value.startswith("[") else [value]
+        except ValueError:
+            raise ValueError("what begins with [ must be a list as JSON") from None
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+RequestBudget = Annotated[Budget, BeforeValidator(_budget)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class SourceConfig(_Table):
+    """`[sources.NAME]`: one configured instance of a provider."""
+
+    provider: str
+    """Which adapter speaks its dialect."""
+    secrets: Annotated[tuple[SecretStr, ...], BeforeValidator(_list)] = ()
+    """Signing secrets. Several may be live at once, so that they can be changed without losing a delivery."""
+    unsigned: bool = False
+    """Take webhooks without a signature. They are only hints: each leads to a poll, and the poll is believed."""
+    api_key: SecretStr | None = None
+    """The key for the provider's API. Without it, nothing can be polled."""
+    base_url: str | None = None
+    """Where the API lives, if not where the provider's own is."""
+    budget: RequestBudget | None = None
+    """The most polls in a span of time. Unset, the provider's own limits apply."""
+
+    @field_validator("secrets")
+    @classmethod
+    def _no_empty_secret(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(secret.get_secret_value() for secret in secrets):
+            raise ValueError("a secret is empty; anybody could sign with it")
+        return secrets
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, base_url: str | None) -> str | None:
+        if base_url is not None and not re.match(r"https?://[^/]", base_url):
+            raise ValueError("must begin with https:// or http://")
+        return base_url
+
+
+class HandlerConfig(BaseModel):
+    """`[handlers.NAME]`: a handler that is switched on. Keys that are not below are the handler's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    path: str | None = None
+    """The Python file it is in, relative to the configuration file."""
+    module: str | None = None
+    """The dotted module it is in. Without either, NAME is looked up among the installed handlers."""
+    enabled: bool = True
+    """Whether new events are routed to it. Dispatches that exist are kept."""
+    source: str = "*"
+    """Only events of this source or provider; `*` stands for any text."""
+    type: str = "*"
+    """Only events of this type; `*` stands for any text."""
+    status: Annotated[tuple[Status, ...], BeforeValidator(_list)] = ()
+    """Only events with one of these statuses."""
+    kind: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
+    """Only events of one of these kinds of job."""
+    max_attempts: int = Field(default=8, ge=1, le=1000)
+    """How often a dispatch is tried before it becomes a dead letter."""
+    timeout: Duration = timedelta(minutes=5)
+    """How long one attempt may take."""
+    concurrency: int = Field(default=4, ge=1, le=256)
+    """How many of its dispatches one worker runs at once."""
+    first_wait: Duration = timedelta(seconds=5)
+    """How long to wait after the first failed attempt; the wait doubles with each."""
+    longest_wait: Duration = timedelta(hours=1)
+    """The longest wait between two attempts."""
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The keys that are for the handler itself."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class WebConfig(_Table):
+    """`[web]`: the endpoint that providers post to."""
+
+    bind: str = "127.0.0.1:8080"
+    """The address and port to listen on."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """How many processes answer."""
+    threads: int = Field(default=16, ge=1, le=256)
+    """How many requests each of them answers at once."""
+    max_body: Size = 2**20
+    """The largest body accepted."""
+
+
+class WorkerConfig(_Table):
+    """`[worker]`: the process that runs handlers."""
+
+    lease: Duration = timedelta(seconds=60)
+    """How long a dispatch stays with a worker that went silent, before another may take it."""
+    drain: Duration = timedelta(seconds=30)
+    """How long to wait for running handlers when asked to stop."""
+
+
+class ReconcileConfig(_Table):
+    """`[reconcile]`: the loop that asks about jobs nobody called back about."""
+
+    every: Duration = timedelta(seconds=2)
+    """How often `receiver serve` looks for jobs that are due; each job has its own, longer interval."""
+
+
+class QuarantineConfig(_Table):
+    """`[quarantine]`: the bounded space for refused deliveries."""
+
+    max_count: int = Field(default=1000, ge=0)
+    """The most refused deliveries kept for a source; the oldest make room."""
+    max_body: Size = 64 * 2**10
+    """How much of each body is kept."""
+
+
+class Config(BaseSettings):
+    """Everything that can be set. Each key is also a variable: `RECEIVER_STORE`, `RECEIVER_WEB__BIND`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="RECEIVER_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+        use_attribute_docstrings=True,
+    )
+
+    store: str = "sqlite:///receiver.db"
+    """Where everything is kept: `sqlite:///FILE`, relative to the configuration file, or `sqlite:////ABSOLUTE`."""
+    commit_timeout: Duration = timedelta(seconds=5)
+    """How long a delivery may wait for the store before it is answered 503."""
+    log_format: str = Field(default="text", pattern="^(text|json)$")
+    """`text` for people, `json` for programs."""
+    web: WebConfig = WebConfig()
+    worker: WorkerConfig = WorkerConfig()
+    reconcile: ReconcileConfig = ReconcileConfig()
+    quarantine: QuarantineConfig = QuarantineConfig()
+    sources: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], SourceConfig] = {}
+    handlers: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], HandlerConfig] = {}
+    directory: Path = Field(default=Path(), exclude=True)
+    """Where relative paths start: the folder of the configuration file. Not a setting."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrules the file, which arrives as the arguments."""
+        return env_settings, init_settings
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Config:
+    """Read the configuration file and the environment.
+
+    `path` defaults to `RECEIVER_CONFIG`, then to `receiver.toml`, which then may be missing.
+
+    Raises:
+        ConfigError: naming the file and the key.
+    """
+    named = path or os.environ.get("RECEIVER_CONFIG")
+    file = Path(named or DEFAULT_FILE)
+    try:
+        tables = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        if named:
+            raise ConfigError(f"{file}: there is no such file; write one or set RECEIVER_CONFIG") from error
+        tables = {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    return from_tables(tables, file=file)
+
+
+def from_tables(tables: Mapping[str, Any], *, file: Path = Path(DEFAULT_FILE)) -> Config:
+    """The configuration that these tables and the environment make; `file` is where paths start and errors point."""
+    if "directory" in tables:
+        raise ConfigError(f"{file}: directory: unknown key")
+    resolved = _resolve(dict(tables), file, "")
+    environment = {name: value for name, value in os.environ.items() if name.startswith("RECEIVER_")}
+    try:
+        config = Config(**resolved)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_lines(error, file, environment))) from None
+    except SettingsError as error:
+        raise ConfigError(f"the environment: {error}; it must be JSON") from None
+    return config.model_copy(update={"directory": file.resolve().parent})
+
+
+def _resolve(value: Any, file: Path, key: str) -> Any:
+    """The value with `${NAME}` taken from the environment and `${file:PATH}` from a file."""
+    if isinstance(value, dict):
+        return {name: _resolve(item, file, f"{key}.{name}" if key else name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, file, f"{key}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, str):
+        return _REFERENCE.sub(lambda match: _referenced(match, file, key), value)
+    return value
+
+
+def _referenced(match: re.Match[str], file: Path, key: str) -> str:
+    name = match["name"]
+    if not match["file"]:
+        if name not in os.environ:
+            raise ConfigError(f"{file}: {key}: the environment has no {name}; set it, or write the value another way")
+        return os.environ[name]
+    try:
+        return (file.parent / name).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: {key}: cannot read {name}: {error}") from error
+
+
+def _lines(error: ValidationError, file: Path, environment: Mapping[str, str]) -> list[str]:
+    """One line for each thing that is wrong, without the values, which may be secret."""
+    lines = []
+    for wrong in error.errors(include_input=False, include_url=False):
+        key = ".".join(str(part) for part in wrong["loc"] if part != "[key]")
+        variable = "RECEIVER_" + "__".join(str(part) for part in wrong["loc"]).upper()
+        where = variable if variable in environment else f"{file}: {key}"
+        text = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {text}")
+    return lines

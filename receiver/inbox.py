@@ -1,0 +1,115 @@
+"""A delivery comes in: verify, parse, key, record. Webhooks and poll answers meet here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from receiver import signals
+from receiver.errors import Refused, Unreadable
+from receiver.models import Budget, Delivery, Event, Trust
+from receiver.providers.base import Provider
+from receiver.signals import announce
+from receiver.store.base import Receipt, Record, Store, Verdict
+
+_MASK = "(masked)"
+_SECRET_HEADERS = frozenset(
+    ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-kgp-api-key", "xi-api-key", "x-auth-token"]
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One configured instance of a provider."""
+
+    name: str
+    provider: Provider
+    budget: Budget | None = None
+    """The operator's request budget; None where the provider's own counts."""
+
+
+def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -> Receipt:
+    """Take in a webhook. When this returns, it is stored.
+
+    Raises:
+        Refused: it is not proven genuine; the caller keeps it in the quarantine.
+        StoreUnavailable: nothing was stored; the sender should try again.
+    """
+    try:
+        trust = source.provider.verify(delivery, now)
+    except Refused as refused:
+        announce(signals.delivery_refused, source.name, reason=refused.reason)
+        raise
+    delivery = masked(delivery)
+    try:
+        events = source.provider.parse(delivery)
+    except Unreadable as error:
+        return _record(store, Record(delivery=delivery, trust=trust, verdict=Verdict.UNREADABLE, note=str(error)))
+    # An adapter's mistake must not lose what may never be sent again; its text may quote the body.
+    except Exception as error:
+        note = f"the adapter failed: {type(error).__name__}"
+        return _record(store, Record(delivery=delivery, trust=trust, verdict=Verdict.UNREADABLE, note=note))
+    return _record(
+        store,
+        Record(
+            delivery=delivery,
+            trust=trust,
+            verdict=Verdict.HINT if trust is Trust.HINT else Verdict.RECORDED,
+            events=_unique(events),
+            note=source.provider.remark(delivery, events),
+            schedules=source.provider.kinds,
+        ),
+    )
+
+
+def learn(source: Source, delivery: Delivery, events: Sequence[Event], *, store: Store) -> Receipt | None:
+    """Take in what we found out ourselves: by a poll, or because a job's time ran out. None if that is no event.
+
+    Raises:
+        StoreUnavailable: nothing was stored.
+    """
+    if not events:
+        return None
+    return _record(
+        store,
+        Record(
+            delivery=masked(delivery),
+            trust=Trust.CONFIRMED,
+            verdict=Verdict.RECORDED,
+            events=_unique(events),
+            schedules=source.provider.kinds,
+        ),
+    )
+
+
+def masked(delivery: Delivery) -> Delivery:
+    """The delivery as it may be kept: without what its headers may hold of secrets."""
+    return replace(
+        delivery,
+        headers={name: _MASK if name in _SECRET_HEADERS else value for name, value in delivery.headers.items()},
+    )
+
+
+def _record(store: Store, record: Record) -> Receipt:
+    receipt = store.receive(record)
+    source = record.delivery.source
+    announce(
+        signals.delivery_received,
+        source,
+        delivery=receipt.delivery_id,
+        via=record.delivery.via,
+        trust=record.trust,
+        verdict=record.verdict,
+        repeated=receipt.repeated,
+        note=record.note,
+    )
+    for event in receipt.events:
+        announce(signals.event_recorded, source, event=event)
+    for event in receipt.unknown_statuses:
+        announce(signals.status_unknown, source, job=event.job_id, raw_status=event.raw_status)
+    return receipt
+
+
+def _unique(events: Sequence[Event]) -> tuple[Event, ...]:
+    """The events without those that repeat a key, which one batch may well hold."""
+    by_key: Mapping[str, Event] = {event.key: event for event in reversed(events)}
+    return tuple(event for event in events if by_key[event.key] is event)

@@ -1,0 +1,26 @@
+"""What is known, kept in a database."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from receiver.config import Config
+from receiver.errors import ConfigError
+from receiver.store.base import Store
+from receiver.store.sqlite import SQLiteStore
+
+__all__ = ["Store", "open_store"]
+
+_SQLITE = "sqlite:///"
+
+
+def open_store(config: Config, *, timeout: timedelta | None = None) -> Store:
+    """The store that the configuration names, with its tables up to date.
+
+    Raises:
+        ConfigError: the setting names no store we know.
+        StoreUnavailable: it cannot be opened.
+    """
+    if not config.store.startswith(_SQLITE):
+        raise ConfigError('store: must be "sqlite:///FILE" or "sqlite:////ABSOLUTE/FILE"')
+    path = config.directory / Path(config.store.removeprefix(_SQLITE))
+    return SQLiteStore(path, timeout=timeout or config.commit_timeout, max_hints=config.quarantine.max_count)

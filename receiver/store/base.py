@@ -1,0 +1,214 @@
+"""Every question asked of a database. One implementation per backend, all put through one suite of tests."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from receiver.models import Budget, Claim, Delivery, Event, Job, Limits, Schedule, State, Status, Trust
+from receiver.outcomes import Outcome
+
+Row = dict[str, Any]
+"""One row for people and programs to read: what the commands print."""
+
+
+class Verdict(StrEnum):
+    """What became of a delivery that was let in."""
+
+    RECORDED = "recorded"
+    HINT = "hint"
+    """Not proven; it led to a poll."""
+    UNREADABLE = "unreadable"
+    """Genuine, but not understood; kept for a person to look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A delivery that was let in, and what its adapter made of it."""
+
+    delivery: Delivery
+    trust: Trust
+    verdict: Verdict
+    events: tuple[Event, ...] = ()
+    note: str | None = None
+    """Why it could not be read, or what is odd about it."""
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    """For each kind of job the events speak of: when to poll it, should it be new and open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What the store made of a record, once it is durable."""
+
+    delivery_id: int
+    repeated: bool
+    """Nothing in it was new; it was counted on the delivery that came first."""
+    events: tuple[Event, ...] = ()
+    """The events that were new, as recorded."""
+    unknown_statuses: tuple[Event, ...] = ()
+    """Those of them whose status is a word seen for the first time for their job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A delivery that was turned away, for the quarantine."""
+
+    delivery: Delivery
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PollResult:
+    """What a poll changes about a job, besides the events it told."""
+
+    wait: timedelta
+    """How long until the next poll, if the job is still open."""
+    status: Status | None = None
+    raw_status: str | None = None
+    progress: float | None = None
+    error: str | None = None
+    """Why the poll failed; None when it was answered."""
+    missing: bool = False
+    """The provider said that it does not know the job."""
+
+
+class Store(ABC):
+    """Keeps everything. Safe to use from many threads; open it after a fork, never before.
+
+    Writing methods return once the change is durable, and raise `StoreUnavailable` if it could not be made in time;
+    then nothing was changed. The database's clock is the only one used for leases and due times.
+    """
+
+    # A delivery comes in
+
+    @abstractmethod
+    def receive(self, record: Record) -> Receipt:
+        """Store a delivery, its events and what they mean for their jobs, in one commit.
+
+        An event whose key is known changes nothing but a count. A hint stores no events: it makes its jobs due for a
+        poll.
+        """
+
+    @abstractmethod
+    def quarantine(self, refusals: Sequence[Refusal], *, max_count: int) -> None:
+        """Keep refused deliveries; of each source the newest `max_count`."""
+
+    @abstractmethod
+    def prove(self) -> None:
+        """Commit something, to show that it can be done."""
+
+    # Events become dispatches, and dispatches run
+
+    @abstractmethod
+    def unrouted(self, limit: int) -> list[Event]:
+        """Events that no worker has routed yet, oldest first."""
+
+    @abstractmethod
+    def route(self, plan: Mapping[int, Sequence[str]]) -> int:
+        """Create the dispatches: handler names by event id. Returns how many are new; safe to repeat."""
+
+    @abstractmethod
+    def claim(self, slots: Mapping[str, int], *, lease: timedelta, worker: str) -> list[Claim]:
+        """Take due dispatches, at most so many for each handler; of one job, only the handler's oldest."""
+
+    @abstractmethod
+    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
+        """Extend the leases that are still ours."""
+
+    @abstractmethod
+    def finish(self, claim: Claim, outcome: Outcome) -> State | None:
+        """Record an attempt. None if the lease had ended and the dispatch is no longer ours: nothing is recorded."""
+
+    @abstractmethod
+    def sweep(self) -> int:
+        """Free the dispatches whose lease ended, to be run again. Returns how many."""
+
+    @abstractmethod
+    def next_due(self, handlers: Iterable[str]) -> timedelta | None:
+        """How long until something is there to route, to run by these handlers, or to sweep; None if nothing is."""
+
+    @abstractmethod
+    def retry(self, dispatch_id: int) -> bool:
+        """Make a dead or cancelled dispatch due again, with all its attempts. False if there is none such."""
+
+    @abstractmethod
+    def replay(self, event_id: int, handlers: Sequence[str]) -> list[int]:
+        """Create new dispatches for a recorded event, beside those it had."""
+
+    # Jobs are watched
+
+    @abstractmethod
+    def track(
+        self, source: str, job_id: str, *, kind: str, schedule: Schedule, metadata: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Expect a job to finish. False if it was known already; then its metadata is merged and its kind set."""
+
+    @abstractmethod
+    def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
+        """Take open jobs whose poll is due, as many as the budget allows, and spend the budget on them.
+
+        With `learn`, what the provider's answers said overrules `budget`; else the lower of both counts.
+        """
+
+    @abstractmethod
+    def limit(self, source: str, limits: Limits) -> None:
+        """Remember what a provider said of its budget."""
+
+    @abstractmethod
+    def polled(self, job: Job, result: PollResult) -> bool:
+        """Record how a poll went. True if the provider used a status word not seen for this job before."""
+
+    @abstractmethod
+    def due_jobs(self, source: str) -> list[Job]:
+        """Open jobs whose poll is due, without taking them."""
+
+    @abstractmethod
+    def job(self, source: str, job_id: str) -> Job | None:
+        """One job."""
+
+    # What people look at: newest first
+
+    @abstractmethod
+    def event(self, event_id: int) -> Event | None:
+        """One event."""
+
+    @abstractmethod
+    def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
+        """Jobs, as rows."""
+
+    @abstractmethod
+    def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:
+        """Events, as rows."""
+
+    @abstractmethod
+    def list_deliveries(self, *, source: str | None, limit: int) -> list[Row]:
+        """Deliveries that were let in, as rows."""
+
+    @abstractmethod
+    def list_refusals(self, *, source: str | None, limit: int) -> list[Row]:
+        """The quarantine, as rows."""
+
+    @abstractmethod
+    def list_dispatches(self, *, handler: str | None, state: str | None, event_id: int | None, limit: int) -> list[Row]:
+        """Dispatches, as rows."""
+
+    @abstractmethod
+    def list_attempts(self, dispatch_id: int) -> list[Row]:
+        """The attempts of one dispatch, oldest first, as rows."""
+
+    # Between processes
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Tell waiting workers that there is something to do. Best effort: they look by themselves, too."""
+
+    @abstractmethod
+    def wait(self, timeout: timedelta) -> None:
+        """Sleep until woken, at most so long."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held. The store is not used afterwards."""

@@ -1,0 +1,196 @@
+"""The tables, as SQLite knows them, and how they came to be. Times are text as `clock.to_text` writes it."""
+
+from sqlite_utils import Database, Migrations
+
+from receiver.errors import StoreUnavailable
+
+migrations = Migrations("receiver")
+
+
+@migrations()
+def create_tables(db: Database) -> None:
+    """The first tables."""
+    for statement in _FIRST:
+        db.execute(statement)
+
+
+def migrate(db: Database) -> None:
+    """Bring the tables up to date. Safe to run from every process at once.
+
+    Raises:
+        StoreUnavailable: the database was made by a newer Receiver.
+    """
+    if not migrations.pending(db):
+        _refuse_newer(db)
+        return
+    # Several processes that find migrations pending would each apply them: look again once nobody else can write.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        _refuse_newer(db)
+        migrations.apply(db)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _refuse_newer(db: Database) -> None:
+    known = {migration.name for migration in migrations._migrations}
+    unknown = [applied.name for applied in migrations.applied(db) if applied.name not in known]
+    if unknown:
+        raise StoreUnavailable(f"the database was made by a newer Receiver ({unknown[-1]}); upgrade this one")
+
+
+_FIRST = (
+    """
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY,
+        source TEXT NOT NULL,
+        job_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        status TEXT NOT NULL,
+        raw_status TEXT,
+        progress REAL,
+        metadata TEXT NOT NULL DEFAULT '{}',
+        origin TEXT NOT NULL,                   -- track, event or hint: how we first heard of it
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        finished_at TEXT,
+        deadline_at TEXT NOT NULL,
+        next_poll_at TEXT,
+        last_poll_at TEXT,
+        poll_count INTEGER NOT NULL DEFAULT 0,
+        error_count INTEGER NOT NULL DEFAULT 0,
+        missing_count INTEGER NOT NULL DEFAULT 0,
+        last_error TEXT,
+        UNIQUE (source, job_id),
+        -- An open job always has a next poll; one that ended has none.
+        CHECK ((finished_at IS NULL) = (next_poll_at IS NOT NULL)),
+        CHECK ((finished_at IS NULL) = (status IN ('queued', 'running')))
+    ) STRICT
+    """,
+    "CREATE INDEX jobs_due ON jobs (source, next_poll_at) WHERE next_poll_at IS NOT NULL",
+    "CREATE INDEX jobs_hinted ON jobs (source) WHERE origin = 'hint' AND finished_at IS NULL",
+    """
+    CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY,
+        source TEXT NOT NULL,
+        via TEXT NOT NULL,
+        trust TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        note TEXT,
+        path TEXT NOT NULL,
+        headers TEXT NOT NULL,
+        body BLOB NOT NULL,
+        fingerprint TEXT,                       -- of the body, where no event key tells a repetition
+        received_at TEXT NOT NULL,
+        seen_count INTEGER NOT NULL DEFAULT 1,
+        last_seen_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX deliveries_source ON deliveries (source, id)",
+    "CREATE UNIQUE INDEX deliveries_fingerprint ON deliveries (source, fingerprint) WHERE fingerprint IS NOT NULL",
+    "CREATE INDEX deliveries_hints ON deliveries (source, id) WHERE trust = 'hint'",
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        source TEXT NOT NULL,
+        key TEXT NOT NULL,
+        type TEXT NOT NULL,
+        job_id TEXT,
+        kind TEXT,
+        status TEXT,
+        raw_status TEXT,
+        standing TEXT NOT NULL,
+        trust TEXT NOT NULL,
+        via TEXT NOT NULL,
+        outputs TEXT NOT NULL,
+        failure TEXT,
+        data TEXT NOT NULL,
+        occurred_at TEXT,
+        recorded_at TEXT NOT NULL,
+        webhook_at TEXT,                        -- when a webhook first told it
+        poll_at TEXT,                           -- when a poll first told it
+        delivery_id INTEGER,                    -- what told it first; the key outlives the delivery
+        routed_at TEXT,
+        UNIQUE (source, key)
+    ) STRICT
+    """,
+    "CREATE INDEX events_unrouted ON events (id) WHERE routed_at IS NULL",
+    "CREATE INDEX events_job ON events (source, job_id)",
+    """
+    CREATE TABLE dispatches (
+        id INTEGER PRIMARY KEY,
+        event_id INTEGER NOT NULL REFERENCES events (id),
+        handler TEXT NOT NULL,
+        replay INTEGER NOT NULL DEFAULT 0,      -- 0 for the first, then counted
+        source TEXT NOT NULL,
+        job_id TEXT,
+        state TEXT NOT NULL,
+        idempotency_key TEXT NOT NULL UNIQUE,
+        attempt_count INTEGER NOT NULL DEFAULT 0,
+        due_at TEXT NOT NULL,
+        token TEXT,
+        worker TEXT,
+        started_at TEXT,
+        leased_until TEXT,
+        error TEXT,
+        result TEXT,
+        created_at TEXT NOT NULL,
+        finished_at TEXT,
+        UNIQUE (event_id, handler, replay),
+        CHECK ((state = 'running') = (token IS NOT NULL)),
+        CHECK ((state = 'running') = (leased_until IS NOT NULL))
+    ) STRICT
+    """,
+    "CREATE INDEX dispatches_due ON dispatches (handler, due_at) WHERE state = 'pending'",
+    "CREATE INDEX dispatches_leased ON dispatches (leased_until) WHERE state = 'running'",
+    """
+    CREATE INDEX dispatches_unfinished ON dispatches (source, job_id, handler, id)
+    WHERE state IN ('pending', 'running')
+    """,
+    "CREATE INDEX dispatches_state ON dispatches (state, id)",
+    """
+    CREATE TABLE attempts (
+        id INTEGER PRIMARY KEY,
+        dispatch_id INTEGER NOT NULL REFERENCES dispatches (id),
+        number INTEGER NOT NULL,
+        worker TEXT,
+        started_at TEXT NOT NULL,
+        ended_at TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        error TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX attempts_dispatch ON attempts (dispatch_id, id)",
+    """
+    CREATE TABLE quarantine (
+        id INTEGER PRIMARY KEY,
+        source TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        hint TEXT NOT NULL,
+        path TEXT NOT NULL,
+        headers TEXT NOT NULL,
+        body BLOB NOT NULL,
+        received_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX quarantine_source ON quarantine (source, id)",
+    """
+    CREATE TABLE requests (                     -- one row for each request spent, as long as its span lasts
+        source TEXT NOT NULL,
+        sent_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX requests_sent ON requests (source, sent_at)",
+    """
+    CREATE TABLE limits (                       -- what a provider said of its request budget
+        source TEXT PRIMARY KEY,
+        count INTEGER,
+        remaining INTEGER,
+        resets_at TEXT,
+        paused_until TEXT
+    ) STRICT
+    """,
+    "CREATE TABLE proofs (id INTEGER PRIMARY KEY, proved_at TEXT NOT NULL) STRICT",
+)

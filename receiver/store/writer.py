@@ -1,0 +1,170 @@
+"""Group commit: the thread that gets to write commits for all that wait, so that many share one sync."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from receiver.errors import StoreUnavailable
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_LARGEST_BATCH = 64
+_LOCK_POLL = 0.0005
+_BEGIN_POLL_MS = 50
+
+
+class _Ticket:
+    """One thread's work, and what became of it."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self.work = work
+        self.woken = threading.Event()
+        self.leads = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """Runs pieces of work, each all or nothing, in transactions shared between the threads of this process.
+
+    Between processes an `flock` decides whose turn it is, because SQLite's own waiting is unfair: among saturating
+    writers one may commit thousands of times while another waits out its whole time.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, lock_file: Path, *, timeout: float) -> None:
+        self._connection = connection
+        # Short, so that `_begin` keeps its deadline.
+        self._connection.execute(f"PRAGMA busy_timeout = {_BEGIN_POLL_MS}")
+        self._lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._timeout = timeout
+        self._guard = threading.Lock()
+        self._waiting: deque[_Ticket] = deque()
+        self._led = False
+
+    def close(self) -> None:
+        """Close the connection and the lock."""
+        self._connection.close()
+        os.close(self._lock)
+
+    def run(self, work: Work[T]) -> T:
+        """Do the work in a transaction and return its result once that is durable.
+
+        Raises:
+            StoreUnavailable: it could not be committed in time; nothing of it is stored.
+        """
+        deadline = time.monotonic() + self._timeout
+        ticket = _Ticket(work)
+        with self._guard:
+            self._waiting.append(ticket)
+            ticket.leads = not self._led
+            self._led = True
+        if not ticket.leads:
+            self._await(ticket, deadline)
+        if ticket.leads:
+            self._lead(deadline)
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.result  # type: ignore[no-any-return]
+
+    def _await(self, ticket: _Ticket, deadline: float) -> None:
+        """Wait until a leader has decided the ticket, or made it the next leader.
+
+        Work that a leader has taken is waited for past the deadline: it may yet be committed, and saying otherwise
+        would be untrue. The leader's own time is limited.
+        """
+        if ticket.woken.wait(deadline - time.monotonic()):
+            return
+        with self._guard:
+            if ticket.leads:
+                return
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+                raise StoreUnavailable("the store is busy: too many writers before this one")
+        ticket.woken.wait()
+
+    def _lead(self, deadline: float) -> None:
+        with self._guard:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
+        try:
+            self._commit(batch, deadline)
+        except BaseException as error:
+            for ticket in batch:
+                ticket.error = _unavailable(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._hand_over(batch)
+
+    def _hand_over(self, batch: list[_Ticket]) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].woken.set()
+            else:
+                self._led = False
+        for ticket in batch:
+            ticket.woken.set()
+
+    def _commit(self, batch: list[_Ticket], deadline: float) -> None:
+        self._take_lock(deadline)
+        try:
+            self._begin(deadline)
+            try:
+                for ticket in batch:
+                    self._run_one(ticket)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _run_one(self, ticket: _Ticket) -> None:
+        self._connection.execute("SAVEPOINT work")
+        try:
+            ticket.result = ticket.work(self._connection)
+        except Exception as error:
+            # A full disk ends the whole transaction, savepoints included.
+            if not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO work")
+            ticket.error = _unavailable(error) if isinstance(error, sqlite3.Error) else error
+        self._connection.execute("RELEASE work")
+
+    def _take_lock(self, deadline: float) -> None:
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable("the store is busy: another process is writing") from None
+                time.sleep(_LOCK_POLL)
+            else:
+                return
+
+    def _begin(self, deadline: float) -> None:
+        # Our own processes take turns by the flock; whoever else has the database open may still hold its lock.
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+
+def _unavailable(error: BaseException) -> StoreUnavailable:
+    """One for each ticket: an exception collects the traceback of the thread that raises it."""
+    told = str(error) if isinstance(error, StoreUnavailable) else f"the store cannot commit: {error}"
+    unavailable = StoreUnavailable(told)
+    unavailable.__cause__ = error
+    return unavailable

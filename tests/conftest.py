@@ -1,0 +1,30 @@
+"""Fixtures that tests in several folders share."""
+
+import os
+
+import pytest
+
+from receiver.store.sqlite import SQLiteStore
+
+pytest.register_assert_rewrite("receiver.testing", "tests.store.contract")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    """No setting of whoever runs the tests reaches them."""
+    for name in [name for name in os.environ if name.startswith("RECEIVER_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def database(tmp_path):
+    """Where the store is."""
+    return tmp_path / "receiver.db"
+
+
+@pytest.fixture
+def store(database):
+    """A store of its own for each test."""
+    opened = SQLiteStore(database)
+    yield opened
+    opened.close()

@@ -1,0 +1,1280 @@
+"""What every store promises, as tests to inherit: give an `open_store` fixture."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from receiver.models import (
+    Budget,
+    Claim,
+    Delivery,
+    Event,
+    Failure,
+    Limits,
+    Output,
+    Schedule,
+    Standing,
+    State,
+    Status,
+    Trust,
+    Via,
+)
+from receiver.outcomes import Decision, Outcome
+from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Store, Verdict
+from tests.watch import eventually
+
+SOURCE = "creative"
+HANDLER = "archive"
+AT = datetime(2026, 3, 9, 16, 13, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LAPSED = timedelta(seconds=-1)
+DUE = Schedule(first=timedelta(0), every=timedelta(seconds=10), longest=timedelta(seconds=30), deadline=HOUR)
+NOT_DUE = replace(DUE, first=HOUR)
+PLENTY = Budget(1000, per=HOUR)
+MANY = 100
+
+DONE = Outcome(decision=Decision.DONE)
+DEAD = Outcome(decision=Decision.DEAD, error="no such bucket")
+CANCEL = Outcome(decision=Decision.CANCEL, error="not for us")
+RETRY = Outcome(decision=Decision.RETRY, error="no answer")
+RETRY_LATER = replace(RETRY, wait=HOUR)
+SNOOZE = Outcome(decision=Decision.SNOOZE)
+
+
+def an_event(job_id: str | None = "job_1", status: Status | None = Status.SUCCEEDED, **changes: Any) -> Event:
+    """One fact; its key is made as adapters make it."""
+    word = changes.get("raw_status", status)
+    fields: dict[str, Any] = {
+        "source": SOURCE,
+        "key": f"{job_id}:{status or word}",
+        "type": f"video.generation.{word}",
+        "data": {"id": job_id},
+        "job_id": job_id,
+        "kind": "video" if job_id else None,
+        "status": status,
+        "raw_status": word,
+    }
+    return Event(**(fields | changes))
+
+
+def a_delivery(body: bytes = b"{}", *, source: str = SOURCE, via: Via = Via.WEBHOOK) -> Delivery:
+    return Delivery(source=source, body=body, received_at=AT, headers={"x-id": "1"}, path="/webhooks/x", via=via)
+
+
+def a_record(*events: Event, via: Via = Via.WEBHOOK, schedule: Schedule = NOT_DUE) -> Record:
+    """A delivery that proved to be genuine."""
+    source = events[0].source if events else SOURCE
+    return Record(
+        delivery=a_delivery(source=source, via=via),
+        trust=Trust.CONFIRMED if via is Via.POLL else Trust.SIGNED,
+        verdict=Verdict.RECORDED,
+        events=events,
+        schedules={"video": schedule, "image": schedule},
+    )
+
+
+def a_hint(*events: Event, body: bytes | None = None) -> Record:
+    """A delivery that nobody signed."""
+    source = events[0].source if events else SOURCE
+    return Record(
+        delivery=a_delivery(body or "".join(event.key for event in events).encode(), source=source),
+        trust=Trust.HINT,
+        verdict=Verdict.HINT,
+        events=events,
+        schedules={"video": DUE},
+    )
+
+
+def unreadable(body: bytes = b"<html>") -> Record:
+    """A genuine delivery that nobody understands."""
+    return Record(
+        delivery=a_delivery(body), trust=Trust.SIGNED, verdict=Verdict.UNREADABLE, note="the body is not JSON"
+    )
+
+
+def refusals(count: int, *, source: str = SOURCE) -> list[Refusal]:
+    return [
+        Refusal(
+            delivery=a_delivery(str(number).encode(), source=source), reason="signature_mismatch", hint="no secret fits"
+        )
+        for number in range(count)
+    ]
+
+
+def dispatch(store: Store, *events: Event, handlers: Sequence[str] = (HANDLER,)) -> Receipt:
+    """Receive events, each in a delivery of its own, and route them."""
+    for event in events:
+        receipt = store.receive(a_record(event))
+        store.route({stored.id: handlers for stored in receipt.events if stored.id is not None})
+    return receipt
+
+
+def claim(store: Store, free: int = 1, *, handler: str = HANDLER, lease: timedelta = HOUR) -> list[Claim]:
+    return store.claim({handler: free}, lease=lease, worker="worker-1")
+
+
+def claimed_jobs(claims: Iterable[Claim]) -> list[str | None]:
+    return [claim.event.job_id for claim in claims]
+
+
+def the_dispatch(store: Store) -> Row:
+    [row] = store.list_dispatches(handler=None, state=None, event_id=None, limit=MANY)
+    return row
+
+
+def the_job(store: Store, job_id: str = "job_1") -> Any:
+    job = store.job(SOURCE, job_id)
+    assert job is not None
+    return job
+
+
+def all_deliveries(store: Store) -> list[Row]:
+    return store.list_deliveries(source=None, limit=MANY)
+
+
+def all_events(store: Store) -> list[Row]:
+    return store.list_events(source=None, job_id=None, status=None, limit=MANY)
+
+
+def track(store: Store, *job_ids: str, schedule: Schedule = DUE) -> None:
+    for job_id in job_ids:
+        store.track(SOURCE, job_id, kind="video", schedule=schedule)
+
+
+def claim_polls(
+    store: Store, *, budget: Budget = PLENTY, learn: bool = True, limit: int = MANY, lease: timedelta = HOUR
+) -> list[str]:
+    jobs = store.claim_polls(SOURCE, budget=budget, learn=learn, limit=limit, lease=lease)
+    return [job.job_id for job in jobs]
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """What the calls return, each made in a thread of its own, all let go together."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+class StoreContract:
+    """Inherit it in a class whose name begins with `Test`, with an `open_store` fixture.
+
+    `open_store(**settings)` opens one more store on the same data, which is new for each test.
+    """
+
+    @pytest.fixture
+    def store(self, open_store):
+        return open_store()
+
+    # A delivery comes in
+
+    def test_receives_what_is_new(self, store):
+        receipt = store.receive(a_record(an_event()))
+
+        assert not receipt.repeated
+        assert [event.key for event in receipt.events] == ["job_1:succeeded"]
+
+    def test_what_was_received_is_there_for_others(self, store, open_store):
+        receipt = store.receive(a_record(an_event()))
+
+        [event] = receipt.events
+        assert open_store().event(event.id) == event
+
+    def test_knows_what_it_received_before(self, store):
+        first = store.receive(a_record(an_event()))
+
+        second = store.receive(a_record(an_event()))
+
+        assert second == Receipt(delivery_id=first.delivery_id, repeated=True)
+
+    def test_counts_a_repetition_on_the_first_delivery(self, store):
+        for _ in range(3):
+            store.receive(a_record(an_event()))
+
+        [row] = all_deliveries(store)
+        assert row["seen_count"] == 3
+
+    def test_stores_only_what_is_new_of_a_batch(self, store):
+        store.receive(a_record(an_event("job_1")))
+
+        receipt = store.receive(a_record(an_event("job_1"), an_event("job_2"), an_event("job_3")))
+
+        assert not receipt.repeated
+        assert [event.job_id for event in receipt.events] == ["job_2", "job_3"]
+
+    def test_knows_a_batch_of_which_every_event_is_known(self, store):
+        store.receive(a_record(an_event("job_1")))
+        store.receive(a_record(an_event("job_2")))
+
+        assert store.receive(a_record(an_event("job_1"), an_event("job_2"))).repeated
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            pytest.param(Via.WEBHOOK, Via.POLL, id="poll-after-webhook"),
+            pytest.param(Via.POLL, Via.WEBHOOK, id="webhook-after-poll"),
+        ],
+    )
+    def test_webhook_and_poll_of_one_fact_are_one_event(self, store, first, second):
+        store.receive(a_record(an_event(), via=first))
+        store.receive(a_record(an_event(), via=second))
+
+        [row] = all_events(store)
+        assert row["via"] == first
+        assert row["webhook_at"] is not None
+        assert row["poll_at"] is not None
+
+    @pytest.mark.parametrize(
+        ("via", "told", "not_told"),
+        [
+            pytest.param(Via.WEBHOOK, "webhook_at", "poll_at", id="webhook"),
+            pytest.param(Via.POLL, "poll_at", "webhook_at", id="poll"),
+        ],
+    )
+    def test_remembers_who_told_it(self, store, via, told, not_told):
+        for _ in range(2):
+            store.receive(a_record(an_event(), via=via))
+
+        [row] = all_events(store)
+        assert row[told] is not None
+        assert row[not_told] is None
+
+    def test_the_same_key_of_another_source_is_another_event(self, store):
+        store.receive(a_record(an_event()))
+
+        assert not store.receive(a_record(an_event(source="other"))).repeated
+
+    def test_keeps_the_delivery_whole(self, store):
+        delivery = a_delivery(b'\xff\x00{"id": ')
+        store.receive(replace(a_record(an_event()), delivery=delivery, note="odd"))
+
+        [row] = all_deliveries(store)
+        kept = row["source"], row["body"], row["headers"], row["path"], row["note"]
+        assert kept == (SOURCE, delivery.body, dict(delivery.headers), delivery.path, "odd")
+
+    def test_keeps_the_event_whole(self, store):
+        event = an_event(
+            data={"prompt": "夜明け \ud800 \0", "list": [1.5, None, True, {"a": 10**30}]},
+            outputs=(Output("https://cdn.example/a.mp4?x=%20"), Output("https://cdn.example/b.mp4")),
+            failure=Failure("too long", code="timeout"),
+            occurred_at=AT,
+        )
+        [stored] = store.receive(a_record(event)).events
+
+        kept = store.event(stored.id)
+        assert kept == replace(event, id=stored.id, trust=Trust.SIGNED, recorded_at=kept.recorded_at)
+
+    def test_gives_no_event_that_it_does_not_have(self, store):
+        assert store.event(1) is None
+
+    def test_keeps_a_delivery_without_events(self, store):
+        store.receive(a_record())
+
+        assert store.receive(a_record()).repeated
+        assert [row["seen_count"] for row in all_deliveries(store)] == [2]
+
+    def test_threads_that_bring_the_same_make_one_event(self, store):
+        receipts = at_once(*[lambda: store.receive(a_record(an_event()))] * 8)
+
+        assert [receipt.repeated for receipt in receipts].count(False) == 1
+        assert len(all_events(store)) == 1
+
+    def test_stores_that_bring_the_same_make_one_event(self, store, open_store):
+        stores = [store, open_store()]
+
+        receipts = at_once(*[lambda store=store: store.receive(a_record(an_event())) for store in stores])
+
+        assert sorted(receipt.repeated for receipt in receipts) == [False, True]
+
+    # What an event means for its job
+
+    STANDINGS = (
+        pytest.param(Status.QUEUED, Status.RUNNING, Standing.CURRENT, Status.RUNNING, id="progress"),
+        pytest.param(Status.RUNNING, Status.SUCCEEDED, Standing.CURRENT, Status.SUCCEEDED, id="end"),
+        pytest.param(Status.RUNNING, Status.EXPIRED, Standing.CURRENT, Status.EXPIRED, id="deadline"),
+        pytest.param(Status.SUCCEEDED, Status.RUNNING, Standing.STALE, Status.SUCCEEDED, id="late-progress"),
+        pytest.param(Status.SUCCEEDED, Status.EXPIRED, Standing.STALE, Status.SUCCEEDED, id="late-deadline"),
+        pytest.param(Status.SUCCEEDED, Status.FAILED, Standing.CONFLICT, Status.SUCCEEDED, id="another-end"),
+        pytest.param(Status.FAILED, Status.CANCELLED, Standing.CONFLICT, Status.FAILED, id="cancelled-after-failed"),
+        pytest.param(
+            Status.FAILED, Status.SUCCEEDED, Standing.CORRECTION, Status.SUCCEEDED, id="failed-then-succeeded"
+        ),
+        pytest.param(Status.EXPIRED, Status.SUCCEEDED, Standing.CORRECTION, Status.SUCCEEDED, id="succeeded-after-all"),
+        pytest.param(Status.LOST, Status.FAILED, Standing.CORRECTION, Status.FAILED, id="failed-after-all"),
+    )
+
+    @pytest.mark.parametrize(("known", "told", "standing", "status"), STANDINGS)
+    def test_says_how_an_event_stands_to_its_job(self, store, known, told, standing, status):
+        store.receive(a_record(an_event(status=known)))
+
+        [event] = store.receive(a_record(an_event(status=told))).events
+
+        assert event.standing is standing
+
+    @pytest.mark.parametrize(("known", "told", "standing", "status"), STANDINGS)
+    def test_moves_the_job_by_the_rules(self, store, known, told, standing, status):
+        store.receive(a_record(an_event(status=known)))
+
+        store.receive(a_record(an_event(status=told)))
+
+        job = the_job(store)
+        assert job.status is status
+        assert (job.finished_at is None) == (job.next_poll_at is not None) == (not status.terminal)
+
+    @pytest.mark.parametrize(("known", "told", "standing", "status"), STANDINGS)
+    def test_routes_what_is_current_or_corrects(self, store, known, told, standing, status):
+        store.receive(a_record(an_event(status=known)))
+
+        store.receive(a_record(an_event(status=told)))
+
+        unrouted = [event.status for event in store.unrouted(MANY)]
+        assert unrouted == ([known, told] if standing.dispatched else [known])
+
+    def test_an_event_makes_its_job_known(self, store):
+        store.receive(a_record(an_event(status=Status.RUNNING), schedule=NOT_DUE))
+
+        job = the_job(store)
+        assert (job.kind, job.status, job.raw_status) == ("video", Status.RUNNING, "running")
+        assert job.deadline_at - job.created_at == HOUR
+
+    def test_two_events_of_one_job_in_one_delivery_follow_each_other(self, store):
+        events = store.receive(a_record(an_event(status=Status.FAILED), an_event(status=Status.SUCCEEDED))).events
+
+        assert [event.standing for event in events] == [Standing.CURRENT, Standing.CORRECTION]
+
+    def test_a_notice_has_no_job(self, store):
+        store.receive(a_record(an_event(None, None, key="credits-low", type="credits.low", raw_status=None)))
+
+        assert store.list_jobs(source=None, status=None, open_only=False, limit=MANY) == []
+
+    # Words that nobody knows
+
+    def test_an_unknown_status_leaves_the_job_open(self, store):
+        store.receive(a_record(an_event(status=None, raw_status="paused")))
+
+        job = the_job(store)
+        assert (job.status, job.raw_status) == (Status.QUEUED, "paused")
+        assert job.next_poll_at is not None
+
+    def test_tells_of_an_unknown_status(self, store):
+        receipt = store.receive(a_record(an_event(status=None, raw_status="paused")))
+
+        assert receipt.unknown_statuses == receipt.events
+
+    def test_tells_of_an_unknown_status_once_for_a_job(self, store):
+        store.receive(a_record(an_event(status=None, raw_status="paused")))
+
+        receipt = store.receive(a_record(an_event(status=None, raw_status="paused", key="job_1:again")))
+
+        assert receipt.unknown_statuses == ()
+
+    def test_tells_of_an_unknown_status_in_a_poll_once(self, store):
+        track(store, "job_1")
+        result = PollResult(wait=HOUR, raw_status="paused")
+
+        assert [store.polled(the_job(store), result) for _ in range(3)] == [True, False, False]
+
+    def test_tells_of_an_unknown_status_once_whoever_says_it(self, store):
+        store.receive(a_record(an_event(status=None, raw_status="paused")))
+
+        assert not store.polled(the_job(store), PollResult(wait=HOUR, raw_status="paused"))
+
+    def test_tells_nothing_of_a_status_that_is_known(self, store):
+        receipt = store.receive(a_record(an_event(status=Status.RUNNING)))
+
+        assert receipt.unknown_statuses == ()
+
+    # Bodies that nobody understands
+
+    def test_keeps_what_cannot_be_read(self, store):
+        store.receive(unreadable(b"<html>"))
+
+        [row] = all_deliveries(store)
+        assert (row["verdict"], row["body"], row["note"]) == ("unreadable", b"<html>", "the body is not JSON")
+
+    def test_counts_what_cannot_be_read(self, store):
+        assert not store.receive(unreadable()).repeated
+        assert store.receive(unreadable()).repeated
+        assert [row["seen_count"] for row in all_deliveries(store)] == [2]
+
+    def test_tells_unreadable_bodies_apart(self, store):
+        store.receive(unreadable(b"<html>"))
+
+        assert not store.receive(unreadable(b"<xml>")).repeated
+
+    # Hints
+
+    def test_a_hint_is_kept(self, store):
+        store.receive(a_hint(an_event()))
+
+        assert [row["verdict"] for row in all_deliveries(store)] == ["hint"]
+
+    def test_a_hint_is_no_event(self, store):
+        assert store.receive(a_hint(an_event())).events == ()
+        assert all_events(store) == []
+
+    def test_a_hint_does_not_say_how_a_job_is(self, store):
+        store.receive(a_hint(an_event(status=Status.SUCCEEDED)))
+
+        assert the_job(store).status is Status.QUEUED
+
+    def test_a_hint_makes_an_unknown_job_due(self, store):
+        store.receive(a_hint(an_event()))
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_a_hint_makes_a_known_job_due(self, store):
+        track(store, "job_1", schedule=NOT_DUE)
+
+        store.receive(a_hint(an_event()))
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_hints_do_not_make_a_job_due_that_was_just_polled(self, store):
+        store.receive(a_hint(an_event()))
+        claim_polls(store)
+
+        for number in range(5):
+            store.receive(a_hint(an_event(), body=b"%d" % number))
+
+        assert claim_polls(store) == []
+
+    def test_a_hint_does_not_open_a_job_that_ended(self, store):
+        store.receive(a_record(an_event()))
+
+        store.receive(a_hint(an_event(status=Status.RUNNING)))
+
+        assert the_job(store).status is Status.SUCCEEDED
+        assert claim_polls(store) == []
+
+    def test_a_hint_claims_no_key(self, store):
+        store.receive(a_hint(an_event()))
+
+        assert not store.receive(a_record(an_event())).repeated
+        assert the_job(store).status is Status.SUCCEEDED
+
+    def test_jobs_known_only_from_hints_are_bounded_for_each_source(self, open_store):
+        store = open_store(max_hints=3)
+        for number in range(10):
+            store.receive(a_hint(an_event(f"job_{number}")))
+        store.receive(a_hint(an_event(source="other")))
+
+        counts = Counter(row["source"] for row in store.list_jobs(source=None, status=None, open_only=True, limit=MANY))
+        assert counts == {SOURCE: 3, "other": 1}
+
+    def test_hints_kept_are_bounded_for_each_source(self, open_store):
+        store = open_store(max_hints=3)
+        store.receive(a_hint(an_event(source="other")))
+        for number in range(10):
+            store.receive(a_hint(an_event(f"job_{number}")))
+
+        bodies = [row["body"] for row in all_deliveries(store)]
+        assert bodies == [b"job_9:succeeded", b"job_8:succeeded", b"job_7:succeeded", b"job_1:succeeded"]
+
+    def test_hints_push_out_nothing_that_is_genuine(self, open_store):
+        store = open_store(max_hints=1)
+        store.receive(a_record(an_event()))
+        store.receive(unreadable())
+
+        for number in range(5):
+            store.receive(a_hint(an_event(f"job_{number}")))
+
+        assert Counter(row["verdict"] for row in all_deliveries(store)) == {"recorded": 1, "unreadable": 1, "hint": 1}
+
+    def test_a_tracked_job_does_not_count_among_the_hinted(self, open_store):
+        store = open_store(max_hints=1)
+        store.receive(a_hint(an_event("job_1")))
+        track(store, "job_1")
+
+        store.receive(a_hint(an_event("job_2")))
+
+        assert store.job(SOURCE, "job_2") is not None
+
+    # The quarantine
+
+    def test_keeps_refused_deliveries_with_the_reason(self, store):
+        store.quarantine(refusals(1), max_count=10)
+
+        [row] = store.list_refusals(source=None, limit=MANY)
+        kept = row["source"], row["reason"], row["hint"], row["body"], row["path"]
+        assert kept == (SOURCE, "signature_mismatch", "no secret fits", b"0", "/webhooks/x")
+
+    def test_keeps_the_newest_refusals_of_each_source(self, store):
+        store.quarantine(refusals(1, source="other"), max_count=3)
+        store.quarantine(refusals(10), max_count=3)
+        store.quarantine(refusals(1), max_count=3)
+
+        rows = store.list_refusals(source=SOURCE, limit=MANY)
+        assert [row["body"] for row in rows] == [b"0", b"9", b"8"]
+        assert len(store.list_refusals(source="other", limit=MANY)) == 1
+
+    def test_keeps_no_refusals_where_none_are_wanted(self, store):
+        store.quarantine(refusals(3), max_count=0)
+
+        assert store.list_refusals(source=None, limit=MANY) == []
+
+    # Jobs that are expected
+
+    def test_expects_a_new_job(self, store):
+        assert store.track(SOURCE, "job_1", kind="video", schedule=DUE, metadata={"user": 7})
+
+        job = the_job(store)
+        assert (job.status, job.kind, job.metadata) == (Status.QUEUED, "video", {"user": 7})
+
+    def test_merges_what_is_said_of_a_known_job(self, store):
+        store.track(SOURCE, "job_1", kind="other", schedule=DUE, metadata={"user": 7, "plan": "free"})
+
+        new = store.track(SOURCE, "job_1", kind="video", schedule=DUE, metadata={"plan": "pro"})
+
+        assert not new
+        assert (the_job(store).kind, the_job(store).metadata) == ("video", {"user": 7, "plan": "pro"})
+
+    def test_a_job_tracked_after_its_event_stays_ended(self, store):
+        store.receive(a_record(an_event()))
+
+        new = store.track(SOURCE, "job_1", kind="video", schedule=DUE, metadata={"user": 7})
+
+        job = the_job(store)
+        assert not new
+        assert (job.status, job.next_poll_at, job.metadata) == (Status.SUCCEEDED, None, {"user": 7})
+
+    def test_gives_no_job_that_it_does_not_know(self, store):
+        assert store.job(SOURCE, "job_1") is None
+
+    # Events become dispatches
+
+    def test_gives_unrouted_events_oldest_first(self, store):
+        for number in range(3):
+            store.receive(a_record(an_event(f"job_{number}")))
+
+        assert [event.job_id for event in store.unrouted(2)] == ["job_0", "job_1"]
+
+    def test_an_event_for_nobody_is_routed(self, store):
+        dispatch(store, an_event(), handlers=())
+
+        assert store.unrouted(MANY) == []
+
+    def test_routes_once(self, store):
+        [event] = store.receive(a_record(an_event())).events
+        plan = {event.id: ["archive", "log"]}
+
+        assert [store.route(plan), store.route(plan)] == [2, 0]
+
+    def test_workers_that_route_at_once_make_one_dispatch(self, store, open_store):
+        [event] = store.receive(a_record(an_event())).events
+        stores = [store, open_store()]
+
+        created = at_once(*[lambda store=store: store.route({event.id: [HANDLER]}) for store in stores])
+
+        assert sorted(created) == [0, 1]
+
+    # Dispatches run
+
+    def test_claims_a_dispatch_with_its_event_and_job(self, store):
+        [event] = dispatch(store, an_event()).events
+
+        [claimed] = claim(store)
+
+        assert (claimed.handler, claimed.attempt) == (HANDLER, 1)
+        assert (claimed.event, claimed.job) == (event, the_job(store))
+
+    def test_claims_a_dispatch_once(self, store):
+        dispatch(store, an_event())
+
+        assert len(claim(store)) == 1
+        assert claim(store) == []
+
+    def test_claims_only_what_is_due(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        store.finish(claimed, RETRY_LATER)
+
+        assert claim(store) == []
+
+    def test_claims_only_for_the_handlers_it_is_asked_for(self, store):
+        dispatch(store, an_event(), handlers=["archive", "removed"])
+
+        assert [claimed.handler for claimed in claim(store, 10)] == ["archive"]
+
+    def test_claims_no_more_than_there_are_slots(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(5)], handlers=["archive", "log"])
+
+        claims = store.claim({"archive": 2, "log": 3}, lease=HOUR, worker="worker-1")
+
+        assert Counter(claimed.handler for claimed in claims) == {"archive": 2, "log": 3}
+
+    @pytest.mark.parametrize("free", [pytest.param(0, id="none"), pytest.param(-1, id="fewer")])
+    def test_claims_nothing_without_a_slot(self, store, free):
+        dispatch(store, an_event())
+
+        assert claim(store, free) == []
+
+    def test_claims_what_came_first_first(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(3)])
+
+        assert claimed_jobs(claim(store, 2)) == ["job_0", "job_1"]
+
+    def test_of_one_job_claims_the_oldest_dispatch_only(self, store):
+        dispatch(store, an_event(status=Status.RUNNING), an_event(status=Status.SUCCEEDED))
+
+        assert [claimed.event.status for claimed in claim(store, 10)] == [Status.RUNNING]
+
+    def test_a_running_dispatch_holds_back_the_next_of_its_job(self, store):
+        dispatch(store, an_event(status=Status.RUNNING), an_event(status=Status.SUCCEEDED))
+        claim(store, 10)
+
+        assert claim(store, 10) == []
+
+    @pytest.mark.parametrize(
+        "outcome", [pytest.param(RETRY_LATER, id="retry"), pytest.param(replace(SNOOZE, wait=HOUR), id="snooze")]
+    )
+    def test_a_waiting_dispatch_holds_back_the_next_of_its_job(self, store, outcome):
+        dispatch(store, an_event(status=Status.RUNNING), an_event(status=Status.SUCCEEDED))
+        [claimed] = claim(store, 10)
+        store.finish(claimed, outcome)
+
+        assert claim(store, 10) == []
+
+    @pytest.mark.parametrize(
+        "outcome", [pytest.param(DONE, id="done"), pytest.param(DEAD, id="dead"), pytest.param(CANCEL, id="cancelled")]
+    )
+    def test_a_finished_dispatch_lets_the_next_of_its_job_go(self, store, outcome):
+        dispatch(store, an_event(status=Status.RUNNING), an_event(status=Status.SUCCEEDED))
+        [claimed] = claim(store, 10)
+        store.finish(claimed, outcome)
+
+        assert [claimed.event.status for claimed in claim(store, 10)] == [Status.SUCCEEDED]
+
+    def test_other_jobs_and_handlers_are_not_held_back(self, store):
+        dispatch(store, an_event("job_1"), handlers=["archive", "log"])
+        dispatch(store, an_event("job_2"))
+        claim(store, 1)
+
+        claims = store.claim({"archive": 10, "log": 10}, lease=HOUR, worker="worker-1")
+
+        assert [(claimed.handler, claimed.event.job_id) for claimed in claims] == [
+            ("archive", "job_2"),
+            ("log", "job_1"),
+        ]
+
+    def test_a_job_of_that_id_at_another_source_is_not_held_back(self, store):
+        dispatch(store, an_event(), an_event(source="other"))
+
+        assert len(claim(store, 10)) == 2
+
+    def test_notices_do_not_wait_for_each_other(self, store):
+        dispatch(store, *[an_event(None, None, key=key, raw_status=None) for key in ("first", "second")])
+
+        assert len(claim(store, 10)) == 2
+
+    def test_threads_never_claim_the_same_dispatch(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(20)])
+
+        batches = at_once(*[lambda: claim(store, 5)] * 8)
+
+        ids = [claimed.id for batch in batches for claimed in batch]
+        assert len(ids) == len(set(ids)) == 20
+
+    def test_stores_never_claim_the_same_dispatch(self, store, open_store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(20)])
+        stores = [store, open_store()]
+
+        batches = at_once(*[lambda store=store: claim(store, 20) for store in stores * 2])
+
+        ids = [claimed.id for batch in batches for claimed in batch]
+        assert len(ids) == len(set(ids)) == 20
+
+    # Attempts end
+
+    @pytest.mark.parametrize(
+        ("outcome", "state"),
+        [
+            pytest.param(DONE, State.DONE, id="done"),
+            pytest.param(RETRY, State.PENDING, id="retry"),
+            pytest.param(SNOOZE, State.PENDING, id="snooze"),
+            pytest.param(CANCEL, State.CANCELLED, id="cancel"),
+            pytest.param(DEAD, State.DEAD, id="dead"),
+        ],
+    )
+    def test_an_outcome_decides_the_state(self, store, outcome, state):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+
+        assert store.finish(claimed, outcome) is state
+        row = the_dispatch(store)
+        assert (row["state"], row["error"]) == (state, outcome.error)
+        assert (row["finished_at"] is not None) == (state is not State.PENDING)
+
+    def test_records_each_attempt(self, store):
+        dispatch(store, an_event())
+        for outcome in (RETRY, SNOOZE, DEAD):
+            [claimed] = claim(store)
+            store.finish(claimed, outcome)
+
+        rows = store.list_attempts(claimed.id)
+        assert [(row["number"], row["outcome"], row["error"], row["worker"]) for row in rows] == [
+            (1, "retry", "no answer", "worker-1"),
+            (2, "snooze", None, "worker-1"),
+            (2, "dead", "no such bucket", "worker-1"),
+        ]
+
+    def test_keeps_a_result_beside_the_event(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+
+        store.finish(claimed, Outcome(decision=Decision.DONE, result={"path": "a.mp4"}))
+
+        assert the_dispatch(store)["result"] == {"path": "a.mp4"}
+        assert [row["results"] for row in all_events(store)] == [{HANDLER: {"path": "a.mp4"}}]
+
+    def test_keeps_an_error_of_any_text(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+
+        store.finish(claimed, replace(RETRY, error="\ud800 \0 夜" + "x" * 100_000))
+
+        assert len(the_dispatch(store)["error"]) < 10_000
+
+    def test_finishes_once(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+
+        assert [store.finish(claimed, DONE), store.finish(claimed, DEAD)] == [State.DONE, None]
+        assert the_dispatch(store)["state"] == "done"
+
+    def test_a_retry_counts_an_attempt(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        store.finish(claimed, RETRY)
+
+        assert [claimed.attempt for claimed in claim(store)] == [2]
+
+    def test_a_snooze_counts_no_attempt(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        store.finish(claimed, SNOOZE)
+
+        assert [claimed.attempt for claimed in claim(store)] == [1]
+
+    @pytest.mark.parametrize("outcome", [pytest.param(RETRY, id="retry"), pytest.param(SNOOZE, id="snooze")])
+    def test_the_idempotency_key_stays_from_attempt_to_attempt(self, store, outcome):
+        dispatch(store, an_event())
+        [first] = claim(store)
+        store.finish(first, outcome)
+
+        [second] = claim(store)
+
+        assert first.idempotency_key == second.idempotency_key
+
+    def test_each_dispatch_has_its_own_idempotency_key(self, store):
+        dispatch(store, an_event("job_1"), an_event("job_2"))
+
+        assert len({claimed.idempotency_key for claimed in claim(store, 10)}) == 2
+
+    # Leases
+
+    def test_keeps_a_lease_that_has_not_ended(self, store):
+        dispatch(store, an_event())
+        claim(store, lease=HOUR)
+
+        assert store.sweep() == 0
+        assert claim(store) == []
+
+    def test_frees_a_dispatch_whose_lease_ended(self, store):
+        dispatch(store, an_event())
+        [first] = claim(store, lease=LAPSED)
+
+        assert store.sweep() == 1
+        [second] = claim(store)
+        assert (second.id, second.attempt, second.idempotency_key) == (first.id, 2, first.idempotency_key)
+
+    def test_records_a_lost_attempt(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store, lease=LAPSED)
+
+        store.sweep()
+
+        [row] = store.list_attempts(claimed.id)
+        assert (row["number"], row["outcome"], row["worker"]) == (1, "lost", "worker-1")
+
+    def test_a_worker_that_lost_its_lease_records_nothing(self, store):
+        dispatch(store, an_event())
+        [frozen] = claim(store, lease=LAPSED)
+        store.sweep()
+        [other] = claim(store)
+
+        assert store.finish(frozen, DEAD) is None
+        assert the_dispatch(store)["state"] == "running"
+        assert store.finish(other, DONE) is State.DONE
+        assert [row["outcome"] for row in store.list_attempts(other.id)] == ["lost", "done"]
+
+    def test_a_worker_that_lost_its_lease_records_nothing_even_if_nobody_took_over(self, store):
+        dispatch(store, an_event())
+        [frozen] = claim(store, lease=LAPSED)
+        store.sweep()
+
+        assert store.finish(frozen, DONE) is None
+        assert the_dispatch(store)["state"] == "pending"
+
+    def test_renews_a_lease(self, store):
+        dispatch(store, an_event("job_1"), an_event("job_2"))
+        claims = claim(store, 2, lease=LAPSED)
+
+        store.renew(claims, lease=HOUR)
+
+        assert store.sweep() == 0
+
+    def test_renews_no_lease_that_was_lost(self, store):
+        dispatch(store, an_event())
+        [frozen] = claim(store, lease=LAPSED)
+        store.sweep()
+        claim(store, lease=LAPSED)
+
+        store.renew([frozen], lease=HOUR)
+
+        assert store.sweep() == 1
+
+    def test_renews_nothing(self, store):
+        store.renew([], lease=HOUR)
+
+        assert store.sweep() == 0
+
+    # What a person does with a dispatch
+
+    @pytest.mark.parametrize("outcome", [pytest.param(DEAD, id="dead"), pytest.param(CANCEL, id="cancelled")])
+    def test_retries_what_ended_without_success(self, store, outcome):
+        dispatch(store, an_event())
+        [first] = claim(store)
+        store.finish(first, outcome)
+
+        assert store.retry(first.id)
+        [second] = claim(store)
+        assert (second.id, second.attempt, second.idempotency_key) == (first.id, 1, first.idempotency_key)
+
+    def test_a_retry_keeps_the_attempts_of_before(self, store):
+        dispatch(store, an_event())
+        for outcome in (DEAD, DONE):
+            [claimed] = claim(store)
+            store.finish(claimed, outcome)
+            store.retry(claimed.id)
+
+        assert [row["outcome"] for row in store.list_attempts(claimed.id)] == ["dead", "done"]
+
+    @pytest.mark.parametrize(
+        "outcome", [pytest.param(DONE, id="done"), pytest.param(RETRY, id="pending"), pytest.param(None, id="running")]
+    )
+    def test_retries_nothing_else(self, store, outcome):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        if outcome is not None:
+            store.finish(claimed, outcome)
+
+        assert not store.retry(claimed.id)
+
+    def test_retries_nothing_unknown(self, store):
+        assert not store.retry(1)
+
+    def test_a_replay_is_a_new_dispatch_with_a_new_idempotency_key(self, store):
+        [event] = dispatch(store, an_event()).events
+        [first] = claim(store)
+        store.finish(first, DONE)
+
+        [replayed] = store.replay(event.id, [HANDLER])
+
+        [second] = claim(store)
+        assert (second.id, second.attempt) == (replayed, 1)
+        assert replayed != first.id
+        assert second.idempotency_key != first.idempotency_key
+
+    def test_replays_for_several_handlers_as_often_as_asked(self, store):
+        [event] = dispatch(store, an_event()).events
+
+        ids = [new for _ in range(2) for new in store.replay(event.id, ["archive", "new"])]
+
+        assert len(set(ids)) == 4
+        rows = store.list_dispatches(handler=None, state=None, event_id=event.id, limit=MANY)
+        assert Counter(row["handler"] for row in rows) == {"archive": 3, "new": 2}
+
+    # How long until something is to be done
+
+    def test_nothing_is_in_sight(self, store):
+        assert store.next_due([HANDLER]) is None
+
+    def test_an_unrouted_event_is_to_be_routed_now(self, store):
+        store.receive(a_record(an_event()))
+
+        assert store.next_due([HANDLER]) == timedelta(0)
+
+    def test_a_due_dispatch_is_to_be_run_now(self, store):
+        dispatch(store, an_event())
+
+        assert store.next_due(["log", HANDLER]) == timedelta(0)
+
+    def test_a_retry_is_to_be_run_when_it_is_due(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        store.finish(claimed, RETRY_LATER)
+
+        assert timedelta(minutes=59) < store.next_due([HANDLER]) <= HOUR
+
+    def test_a_lease_is_to_be_swept_when_it_ends(self, store):
+        dispatch(store, an_event())
+        claim(store, lease=timedelta(minutes=2))
+
+        assert timedelta(minutes=1) < store.next_due([]) <= timedelta(minutes=2)
+
+    def test_what_is_for_other_handlers_is_not_in_sight(self, store):
+        dispatch(store, an_event())
+
+        assert store.next_due(["log"]) is None
+
+    def test_what_is_held_back_is_not_in_sight(self, store):
+        dispatch(store, an_event(status=Status.RUNNING), an_event(status=Status.SUCCEEDED))
+        [claimed] = claim(store)
+        store.finish(claimed, RETRY_LATER)
+
+        assert store.next_due([HANDLER]) > timedelta(minutes=59)
+
+    # Polls
+
+    def test_claims_polls_that_are_due(self, store):
+        track(store, "job_1")
+        track(store, "job_2", schedule=NOT_DUE)
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_claims_the_polls_of_one_source(self, store):
+        track(store, "job_1")
+
+        assert store.claim_polls("other", budget=PLENTY, learn=True, limit=MANY, lease=HOUR) == []
+
+    def test_claims_no_more_polls_than_wanted(self, store):
+        track(store, "job_1", "job_2", "job_3")
+
+        assert len(claim_polls(store, limit=2)) == 2
+
+    def test_looks_at_due_jobs_without_taking_them(self, store):
+        track(store, "job_1")
+
+        assert [job.job_id for job in store.due_jobs(SOURCE)] == ["job_1"]
+        assert claim_polls(store) == ["job_1"]
+        assert store.due_jobs(SOURCE) == []
+
+    def test_a_claimed_poll_counts(self, store):
+        track(store, "job_1")
+
+        claim_polls(store)
+
+        assert the_job(store).poll_count == 1
+
+    def test_a_poll_whose_claim_lapsed_is_due_again(self, store):
+        track(store, "job_1")
+        claim_polls(store, lease=LAPSED)
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_threads_never_claim_the_same_poll(self, store):
+        track(store, *[f"job_{number}" for number in range(20)])
+
+        batches = at_once(*[lambda: claim_polls(store, limit=5)] * 8)
+
+        job_ids = [job_id for batch in batches for job_id in batch]
+        assert len(job_ids) == len(set(job_ids)) == 20
+
+    def test_stores_never_claim_the_same_poll(self, store, open_store):
+        track(store, *[f"job_{number}" for number in range(20)])
+        stores = [store, open_store()]
+
+        batches = at_once(*[lambda store=store: claim_polls(store) for store in stores * 2])
+
+        job_ids = [job_id for batch in batches for job_id in batch]
+        assert len(job_ids) == len(set(job_ids)) == 20
+
+    def test_claims_no_more_polls_than_the_budget_allows(self, store):
+        track(store, *[f"job_{number}" for number in range(5)])
+
+        counts = [len(claim_polls(store, budget=Budget(3, per=HOUR), limit=2)) for _ in range(4)]
+
+        assert counts == [2, 1, 0, 0]
+
+    def test_stores_share_the_budget(self, store, open_store):
+        track(store, *[f"job_{number}" for number in range(20)])
+        stores = [store, open_store()]
+
+        batches = at_once(*[lambda store=store: claim_polls(store, budget=Budget(7, per=HOUR)) for store in stores * 2])
+
+        assert sum(map(len, batches)) == 7
+
+    def test_sources_have_budgets_of_their_own(self, store):
+        track(store, "job_1")
+        store.track("other", "job_1", kind="video", schedule=DUE)
+        once = Budget(1, per=HOUR)
+        claim_polls(store, budget=once)
+
+        assert len(store.claim_polls("other", budget=once, learn=True, limit=1, lease=HOUR)) == 1
+
+    def test_no_span_of_time_holds_more_polls_than_the_budget(self, store):
+        track(store, *[f"job_{number}" for number in range(50)])
+        budget, polls = Budget(4, per=timedelta(milliseconds=40)), []
+
+        def claim_one_after_the_other():
+            before = time.monotonic()
+            claimed = claim_polls(store, budget=budget, limit=3)
+            polls.extend([(before, time.monotonic())] * len(claimed))
+            return len(polls) >= 16
+
+        eventually(claim_one_after_the_other)
+
+        # The store's clock counts milliseconds.
+        spans = [polls[number + budget.count][1] - polls[number][0] for number in range(len(polls) - budget.count)]
+        assert min(spans) >= 0.039
+
+    def test_learns_a_higher_limit(self, store):
+        track(store, *[f"job_{number}" for number in range(10)])
+        store.limit(SOURCE, Limits(count=5))
+
+        assert len(claim_polls(store, budget=Budget(2, per=HOUR), learn=True)) == 5
+
+    @pytest.mark.parametrize("learn", [pytest.param(True, id="learning"), pytest.param(False, id="configured")])
+    def test_obeys_a_lower_limit(self, store, learn):
+        track(store, *[f"job_{number}" for number in range(10)])
+        store.limit(SOURCE, Limits(count=2))
+
+        assert len(claim_polls(store, budget=Budget(5, per=HOUR), learn=learn)) == 2
+
+    def test_a_higher_limit_does_not_overrule_the_operator(self, store):
+        track(store, *[f"job_{number}" for number in range(10)])
+        store.limit(SOURCE, Limits(count=5))
+
+        assert len(claim_polls(store, budget=Budget(2, per=HOUR), learn=False)) == 2
+
+    def test_a_limit_of_nothing_is_not_believed(self, store):
+        track(store, "job_1")
+        store.limit(SOURCE, Limits(count=0))
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_obeys_what_remains_until_the_reset(self, store):
+        track(store, *[f"job_{number}" for number in range(10)])
+        store.limit(SOURCE, Limits(count=100, remaining=3, resets_after=HOUR))
+
+        assert [len(claim_polls(store, limit=2)) for _ in range(3)] == [2, 1, 0]
+
+    def test_what_remained_does_not_count_after_the_reset(self, store):
+        track(store, *[f"job_{number}" for number in range(10)])
+        store.limit(SOURCE, Limits(count=100, remaining=0, resets_after=LAPSED))
+
+        assert len(claim_polls(store)) == 10
+
+    def test_asks_nothing_in_a_pause(self, store):
+        track(store, "job_1")
+        store.limit(SOURCE, Limits(pause=HOUR))
+
+        assert claim_polls(store) == []
+
+    def test_a_pause_outlasts_other_limits(self, store):
+        track(store, "job_1")
+        store.limit(SOURCE, Limits(pause=HOUR))
+        store.limit(SOURCE, Limits(count=100, remaining=99))
+
+        assert claim_polls(store) == []
+
+    def test_asks_again_after_a_pause(self, store):
+        track(store, "job_1")
+        store.limit(SOURCE, Limits(pause=LAPSED))
+
+        assert claim_polls(store) == ["job_1"]
+
+    # Poll answers
+
+    def test_a_poll_sets_the_next(self, store):
+        track(store, "job_1")
+        claim_polls(store)
+
+        store.polled(the_job(store), PollResult(wait=timedelta(0)))
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_a_poll_tells_how_the_job_goes(self, store):
+        track(store, "job_1")
+
+        store.polled(
+            the_job(store), PollResult(wait=HOUR, status=Status.RUNNING, raw_status="processing", progress=40.0)
+        )
+
+        job = the_job(store)
+        assert (job.status, job.raw_status, job.progress) == (Status.RUNNING, "processing", 40.0)
+
+    def test_a_poll_alone_does_not_end_a_job(self, store):
+        track(store, "job_1")
+
+        store.polled(the_job(store), PollResult(wait=HOUR, status=Status.SUCCEEDED, raw_status="completed"))
+
+        assert not the_job(store).status.terminal
+
+    def test_a_late_poll_does_not_open_a_job_that_ended(self, store):
+        track(store, "job_1")
+        job = the_job(store)
+        store.receive(a_record(an_event()))
+
+        store.polled(job, PollResult(wait=HOUR, status=Status.RUNNING, raw_status="paused"))
+
+        assert (the_job(store).status, the_job(store).next_poll_at) == (Status.SUCCEEDED, None)
+
+    def test_counts_polls_that_failed_in_a_row(self, store):
+        track(store, "job_1")
+
+        for _ in range(2):
+            store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 500"))
+
+        assert (the_job(store).error_count, the_job(store).last_error) == (2, "HTTP 500")
+
+    def test_counts_polls_that_found_no_job_in_a_row(self, store):
+        track(store, "job_1")
+
+        for _ in range(2):
+            store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=True))
+
+        assert the_job(store).missing_count == 2
+
+    def test_an_answer_ends_the_row(self, store):
+        track(store, "job_1")
+        store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=True))
+
+        store.polled(the_job(store), PollResult(wait=HOUR, status=Status.RUNNING))
+
+        job = the_job(store)
+        assert (job.error_count, job.missing_count, job.last_error) == (0, 0, None)
+
+    @pytest.mark.parametrize(
+        "make_known",
+        [
+            pytest.param(lambda store: track(store, "job_1"), id="tracked"),
+            pytest.param(lambda store: store.receive(a_hint(an_event())), id="hinted"),
+            pytest.param(lambda store: store.receive(a_record(an_event(status=Status.RUNNING))), id="progress"),
+            pytest.param(
+                lambda store: store.receive(a_record(an_event(status=None, raw_status="paused"))), id="unknown-status"
+            ),
+        ],
+    )
+    def test_an_open_job_has_a_next_poll(self, store, make_known):
+        make_known(store)
+        assert the_job(store).next_poll_at is not None
+
+        claim_polls(store)
+        assert the_job(store).next_poll_at is not None
+
+        store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 500"))
+        assert the_job(store).next_poll_at is not None
+
+    def test_a_job_that_ended_has_no_next_poll(self, store):
+        track(store, "job_1")
+
+        store.receive(a_record(an_event(), via=Via.POLL))
+
+        assert the_job(store).next_poll_at is None
+        assert claim_polls(store) == []
+
+    # What people look at
+
+    @pytest.mark.parametrize(
+        ("wanted", "job_ids"),
+        [
+            pytest.param({}, ["job_2", "job_1", "job_0"], id="newest-first"),
+            pytest.param({"limit": 1}, ["job_2"], id="limit"),
+            pytest.param({"source": "other"}, ["job_1"], id="source"),
+            pytest.param({"status": "succeeded"}, ["job_0"], id="status"),
+            pytest.param({"open_only": True}, ["job_2", "job_1"], id="open"),
+        ],
+    )
+    def test_lists_jobs(self, store, wanted, job_ids):
+        store.receive(a_record(an_event("job_0")))
+        store.track("other", "job_1", kind="video", schedule=DUE)
+        track(store, "job_2")
+
+        rows = store.list_jobs(**({"source": None, "status": None, "open_only": False, "limit": MANY} | wanted))
+        assert [row["job"] for row in rows] == job_ids
+
+    @pytest.mark.parametrize(
+        ("wanted", "keys"),
+        [
+            pytest.param({}, ["job_2:running", "job_1:succeeded", "job_0:failed"], id="newest-first"),
+            pytest.param({"limit": 1}, ["job_2:running"], id="limit"),
+            pytest.param({"source": "other"}, ["job_1:succeeded"], id="source"),
+            pytest.param({"job_id": "job_0"}, ["job_0:failed"], id="job"),
+            pytest.param({"status": "running"}, ["job_2:running"], id="status"),
+        ],
+    )
+    def test_lists_events(self, store, wanted, keys):
+        store.receive(a_record(an_event("job_0", Status.FAILED)))
+        store.receive(a_record(an_event("job_1", source="other")))
+        store.receive(a_record(an_event("job_2", Status.RUNNING)))
+
+        rows = store.list_events(**({"source": None, "job_id": None, "status": None, "limit": MANY} | wanted))
+        assert [row["key"] for row in rows] == keys
+
+    @pytest.mark.parametrize(
+        ("wanted", "handlers"),
+        [
+            pytest.param({}, ["log", "archive"], id="newest-first"),
+            pytest.param({"limit": 1}, ["log"], id="limit"),
+            pytest.param({"handler": "archive"}, ["archive"], id="handler"),
+            pytest.param({"state": "running"}, ["archive"], id="state"),
+            pytest.param({"event_id": -1}, [], id="event"),
+        ],
+    )
+    def test_lists_dispatches(self, store, wanted, handlers):
+        dispatch(store, an_event(), handlers=["archive", "log"])
+        claim(store, handler="archive")
+
+        rows = store.list_dispatches(**({"handler": None, "state": None, "event_id": None, "limit": MANY} | wanted))
+        assert [row["handler"] for row in rows] == handlers
+
+    @pytest.mark.parametrize(
+        ("wanted", "sources"),
+        [
+            pytest.param({"source": None, "limit": 10}, ["other", SOURCE], id="newest-first"),
+            pytest.param({"source": None, "limit": 1}, ["other"], id="limit"),
+            pytest.param({"source": SOURCE, "limit": 10}, [SOURCE], id="source"),
+        ],
+    )
+    def test_lists_deliveries(self, store, wanted, sources):
+        store.receive(a_record(an_event()))
+        store.receive(a_record(an_event(source="other")))
+
+        assert [row["source"] for row in store.list_deliveries(**wanted)] == sources
+
+    # Between processes
+
+    def test_proves_that_it_can_commit(self, store):
+        store.prove()
+        store.prove()
+
+    def test_wakes_who_waits(self, store, open_store):
+        waiting = threading.Thread(target=store.wait, args=(HOUR,), daemon=True)
+        waiting.start()
+        other = open_store()
+
+        def woken():
+            other.wake()
+            return not waiting.is_alive()
+
+        assert eventually(woken)
+
+    def test_waits_no_longer_than_asked(self, store):
+        began = time.monotonic()
+
+        store.wait(timedelta(milliseconds=20))
+
+        assert time.monotonic() - began < 5

@@ -1,0 +1,317 @@
+"""SQLite: the contract of all stores, then what is its own."""
+
+import contextlib
+import os
+import re
+import signal
+import sqlite3
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from receiver.config import from_tables
+from receiver.errors import ConfigError, StoreUnavailable
+from receiver.store import open_store as open_configured
+from receiver.store import sqlite as sqlite_store
+from receiver.store.sqlite import SQLiteStore
+from tests.store.contract import StoreContract, a_record, all_events, an_event, at_once
+from tests.trouble import child, database_locked, disk_full, flock_held, said, tell
+
+IMPATIENT = timedelta(milliseconds=200)
+
+OPEN = """
+import sys
+from pathlib import Path
+from receiver.store.sqlite import SQLiteStore
+
+print("ready", flush=True)
+sys.stdin.readline()
+SQLiteStore(Path(sys.argv[1])).prove()
+print("opened", flush=True)
+"""
+
+WRITE = """
+import sys
+from pathlib import Path
+from receiver.store.sqlite import SQLiteStore
+from tests.store.contract import a_record, an_event
+
+store, name, count = SQLiteStore(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(count):
+    store.receive(a_record(an_event(f"job_{number}", source=name)))
+print("written", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextlib.contextmanager
+def opened(database, **settings):
+    with contextlib.closing(SQLiteStore(database, **settings)) as store:
+        yield store
+
+
+def connections(store):
+    return [store._reader, store._writer._connection]
+
+
+class TestSQLiteStore(StoreContract):
+    @pytest.fixture
+    def open_store(self, database):
+        with contextlib.ExitStack() as stack:
+            yield lambda **settings: stack.enter_context(opened(database, **settings))
+
+
+# What makes it durable
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [
+        pytest.param("journal_mode", "wal", id="write-ahead-log"),
+        pytest.param("synchronous", 2, id="full"),
+        pytest.param("foreign_keys", 1, id="foreign-keys"),
+    ],
+)
+def test_every_connection_is_set_up(store, pragma, value):
+    values = [connection.execute(f"PRAGMA {pragma}").fetchone()[0] for connection in connections(store)]
+
+    assert values == [value, value]
+
+
+def test_what_was_written_survives_a_kill(database):
+    with child(WRITE, database, "creative", 5) as process:
+        said(process, "ready")
+        tell(process)
+        said(process, "written")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    with opened(database) as store:
+        assert len(all_events(store)) == 5
+
+
+# Opening
+
+
+def test_processes_that_open_a_new_file_at_once_all_succeed(database):
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(child(OPEN, database)) for _ in range(4)]
+        for process in processes:
+            said(process, "ready")
+        for process in processes:
+            tell(process)
+
+        for process in processes:
+            said(process, "opened")
+
+
+def test_opens_again_what_it_made(database):
+    with opened(database) as store:
+        store.receive(a_record(an_event()))
+
+    with opened(database) as store:
+        assert len(all_events(store)) == 1
+
+
+def test_refuses_a_database_of_a_newer_version(database):
+    with opened(database), contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('receiver', 'in_2030', '2030')"
+        )
+
+    with pytest.raises(StoreUnavailable, match=r"newer Receiver \(in_2030\)"):
+        SQLiteStore(database)
+
+
+def test_refuses_a_file_that_is_no_database(database):
+    database.write_bytes(b"not a database, but long enough to have a header" * 100)
+
+    with pytest.raises(StoreUnavailable, match=re.escape(str(database))):
+        SQLiteStore(database)
+
+
+def test_names_the_setting_where_the_folder_is_missing(tmp_path):
+    with pytest.raises(ConfigError, match=r"^store: .*/missing does not exist"):
+        SQLiteStore(tmp_path / "missing" / "receiver.db")
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs"])
+def test_refuses_a_network_file_system(tmp_path, monkeypatch, kind):
+    shared = tmp_path / "with space"
+    shared.mkdir()
+    mounts = f"/dev/vda / ext4 rw 0 0\nserver:/export {str(shared).replace(' ', chr(92) + '040')} {kind} rw 0 0\n"
+    fake_mounts(monkeypatch, mounts)
+
+    with pytest.raises(ConfigError, match=f"on {kind}"):
+        SQLiteStore(shared / "receiver.db")
+
+
+def test_takes_a_local_disk_below_a_network_file_system(database, monkeypatch):
+    fake_mounts(monkeypatch, f"server:/export / nfs4 rw 0 0\n/dev/vda {database.parent} ext4 rw 0 0\n")
+
+    with opened(database) as store:
+        store.prove()
+
+
+def test_takes_what_is_mounted_last(database, monkeypatch):
+    fake_mounts(monkeypatch, "rootfs / rootfs rw 0 0\nserver:/export / nfs4 rw 0 0\n")
+
+    with pytest.raises(ConfigError, match="on nfs4"):
+        SQLiteStore(database)
+
+
+def fake_mounts(monkeypatch, text):
+    """Other contents of the system's table of mounts; all other files stay what they are."""
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        sqlite_store.Path,
+        "read_text",
+        lambda path, *rest: text if path == Path("/proc/self/mounts") else read_text(path, *rest),
+    )
+
+
+# The setting
+
+
+def test_a_relative_path_starts_at_the_configuration_file(tmp_path):
+    config = from_tables({"store": "sqlite:///here.db"}, file=tmp_path / "receiver.toml")
+
+    with contextlib.closing(open_configured(config)):
+        assert (tmp_path / "here.db").is_file()
+
+
+def test_an_absolute_path_stays(tmp_path):
+    config = from_tables({"store": f"sqlite:///{tmp_path}/there.db"}, file=Path("/elsewhere/receiver.toml"))
+
+    with contextlib.closing(open_configured(config)):
+        assert (tmp_path / "there.db").is_file()
+
+
+@pytest.mark.parametrize("url", ["receiver.db", "sqlite:receiver.db", "mysql://host/receiver", ""])
+def test_refuses_another_kind_of_store(url):
+    with pytest.raises(ConfigError, match=r"^store: "):
+        open_configured(from_tables({"store": url}))
+
+
+# When nothing can be written
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(database_locked, id="database-locked"),
+        pytest.param(flock_held, id="flock-held"),
+    ]
+)
+def busy(request):
+    return request.param
+
+
+def test_a_store_that_is_busy_stores_nothing(database, busy):
+    with opened(database, timeout=IMPATIENT) as store:
+        with busy(database), pytest.raises(StoreUnavailable):
+            store.receive(a_record(an_event()))
+
+        assert all_events(store) == []
+
+
+def test_a_store_that_is_busy_says_so_in_time(database, busy):
+    with opened(database, timeout=IMPATIENT) as store, busy(database):
+        began = time.monotonic()
+
+        with pytest.raises(StoreUnavailable):
+            store.prove()
+
+        assert 0.1 < time.monotonic() - began < 2
+
+
+def test_a_store_that_was_busy_recovers(database, busy):
+    with opened(database, timeout=IMPATIENT) as store:
+        with busy(database), pytest.raises(StoreUnavailable):
+            store.receive(a_record(an_event()))
+
+        assert not store.receive(a_record(an_event())).repeated
+
+
+def test_every_thread_that_waits_for_a_busy_store_hears_it(database, busy):
+    def fails():
+        with pytest.raises(StoreUnavailable):
+            store.receive(a_record(an_event()))
+        return True
+
+    with opened(database, timeout=IMPATIENT) as store:
+        with busy(database):
+            assert all(at_once(*[fails] * 8))
+
+        assert all_events(store) == []
+
+
+def test_a_busy_store_can_be_read(database, busy):
+    with opened(database) as store:
+        store.receive(a_record(an_event()))
+
+        with busy(database):
+            assert len(all_events(store)) == 1
+
+
+def test_a_full_disk_stores_nothing(store):
+    store.receive(a_record(an_event("job_1")))
+
+    with disk_full(), pytest.raises(StoreUnavailable):
+        store.receive(a_record(an_event("job_2")))
+
+    assert [row["job"] for row in all_events(store)] == ["job_1"]
+
+
+def test_recovers_from_a_full_disk(store):
+    store.receive(a_record(an_event("job_1")))
+    with disk_full(), pytest.raises(StoreUnavailable):
+        store.receive(a_record(an_event("job_2")))
+
+    assert not store.receive(a_record(an_event("job_2"))).repeated
+
+
+def test_what_a_full_disk_refused_is_not_there_after_opening_again(database):
+    with opened(database) as store:
+        store.receive(a_record(an_event("job_1")))
+        with disk_full(), pytest.raises(StoreUnavailable):
+            store.receive(a_record(an_event("job_2")))
+
+    with opened(database) as store:
+        assert [row["job"] for row in all_events(store)] == ["job_1"]
+
+
+# Turns
+
+
+def test_no_process_keeps_the_others_from_writing(database):
+    commits = 150
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(child(WRITE, database, f"source-{n}", commits)) for n in range(4)]
+        for process in processes:
+            said(process, "ready")
+        for process in processes:
+            tell(process)
+        for process in processes:
+            said(process, "written")
+
+    with opened(database) as store:
+        rows = store.list_events(source=None, job_id=None, status=None, limit=4 * commits)
+    sources = [row["source"] for row in reversed(rows)]
+    when_the_first_was_done = sources[: max(positions(sources)[:1])]
+    assert all(when_the_first_was_done.count(f"source-{n}") > commits / 10 for n in range(4))
+
+
+def positions(sources):
+    """Where the last commit of each source is, the earliest first."""
+    return sorted(len(sources) - sources[::-1].index(source) for source in set(sources))
+
+
+def test_leaves_no_socket_behind(database):
+    with opened(database) as store:
+        store.wait(timedelta(0))
+
+    assert os.listdir(f"{database}-bell") == []

@@ -1,0 +1,231 @@
+"""Taking deliveries in."""
+
+import contextlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from receiver import inbox, signals
+from receiver.errors import Reason, Refused, StoreUnavailable
+from receiver.inbox import Source, accept, learn
+from receiver.models import Delivery, Event, Status, Trust, Via
+from receiver.providers.creativeai import CreativeAI
+from receiver.store.sqlite import SQLiteStore
+from tests.store.contract import all_deliveries, all_events
+from tests.support import sample, vector
+from tests.trouble import database_locked
+from tests.watch import hearing
+
+NOW = datetime(2026, 3, 9, 16, 13, tzinfo=UTC)
+KNOWN = vector("CA-video_completed")
+SECRET = KNOWN["secret"]
+SIGNED = Source("studio", CreativeAI(secrets=[SECRET]))
+UNSIGNED = Source("studio", CreativeAI(unsigned=True))
+ENDED = Event(source="studio", key="vgen_1:succeeded", type="video.generation.completed", data={}, job_id="vgen_1")
+
+
+def a_delivery(body=None, **headers):
+    """The known one, or another body as genuine as it."""
+    if body is None:
+        body, headers = KNOWN["body"].encode(), KNOWN["headers"] | headers
+    else:
+        headers = CreativeAI.scheme.sign(body, SECRET) | headers
+    lower = {name.lower(): value for name, value in headers.items()}
+    return Delivery(source="studio", body=body, headers=lower, received_at=NOW, path="/webhooks/studio")
+
+
+def take(store, delivery, source=SIGNED):
+    return accept(source, delivery, store=store, now=NOW)
+
+
+class Broken(CreativeAI):
+    """An adapter with a mistake in it."""
+
+    def parse(self, delivery):
+        raise KeyError(delivery.body)
+
+
+def test_records_what_is_genuine(store):
+    [event] = take(store, a_delivery()).events
+
+    assert (event.key, event.trust, event.via) == ("vgen_abc123:succeeded", Trust.SIGNED, Via.WEBHOOK)
+    assert store.job("studio", "vgen_abc123").status is Status.SUCCEEDED
+
+
+def test_knows_a_redelivery(store):
+    take(store, a_delivery())
+
+    assert take(store, a_delivery()).repeated
+
+
+def test_a_header_that_is_not_signed_makes_nothing_new(store):
+    take(store, a_delivery())
+
+    receipt = take(store, a_delivery(**{"X-CreativeAI-Delivery-Id": "another"}))
+
+    assert receipt.repeated
+
+
+def test_notes_a_header_that_differs_from_the_body(store):
+    take(store, a_delivery(**{"X-CreativeAI-Delivery-Id": "another"}))
+
+    [row] = all_deliveries(store)
+    assert "X-CreativeAI-Delivery-Id" in row["note"]
+
+
+def test_refuses_a_forgery(store):
+    with pytest.raises(Refused) as refused:
+        take(store, replace(a_delivery(), body=b"{}"))
+
+    assert refused.value.reason is Reason.SIGNATURE_MISMATCH
+    assert all_deliveries(store) == []
+
+
+def test_keeps_what_is_genuine_but_unreadable(store):
+    receipt = take(store, a_delivery(b"<html>"))
+
+    [row] = all_deliveries(store)
+    assert (receipt.events, row["verdict"], row["body"]) == ((), "unreadable", b"<html>")
+    assert row["note"].startswith("the body is not JSON")
+
+
+def test_keeps_what_an_adapter_stumbles_over(store):
+    take(store, a_delivery(), Source("studio", Broken(secrets=[SECRET])))
+
+    [row] = all_deliveries(store)
+    assert (row["verdict"], row["note"]) == ("unreadable", "the adapter failed: KeyError")
+
+
+def test_takes_a_hint_without_believing_it(store):
+    receipt = take(store, a_delivery(sample("creativeai/webhooks/video_completed")), UNSIGNED)
+
+    assert (receipt.events, all_events(store)) == ((), [])
+    assert [job.job_id for job in store.due_jobs("studio")] == ["vgen_abc123"]
+
+
+def test_takes_a_batch_apart(store):
+    receipt = take(store, a_delivery(sample("creativeai/webhooks/batch_completed")))
+
+    assert [event.job_id for event in receipt.events][-1] == "video_batch_abc123"
+    assert len(receipt.events) == 4
+
+
+def test_a_batch_that_names_a_clip_twice_makes_one_event_of_it(store):
+    clip = {"id": "vgen_1", "status": "completed"}
+    body = {"object": "video.batch", "batch_id": "batch_1", "status": "completed", "jobs": [clip, clip]}
+
+    receipt = take(store, a_delivery(json.dumps(body).encode()))
+
+    assert [event.job_id for event in receipt.events] == ["vgen_1", "batch_1"]
+
+
+# What we find out ourselves
+
+
+def test_a_poll_answer_is_confirmed(store):
+    delivery = replace(a_delivery(), via=Via.POLL)
+
+    [event] = learn(SIGNED, delivery, [replace(ENDED, kind="video", status=Status.SUCCEEDED)], store=store).events
+
+    assert (event.trust, event.via) == (Trust.CONFIRMED, Via.POLL)
+
+
+def test_a_poll_answer_that_tells_nothing_is_not_kept(store):
+    assert learn(SIGNED, a_delivery(), [], store=store) is None
+    assert all_deliveries(store) == []
+
+
+@pytest.mark.parametrize(
+    "webhook_first", [pytest.param(True, id="webhook-first"), pytest.param(False, id="poll-first")]
+)
+def test_webhook_and_poll_tell_one_event(store, webhook_first):
+    polled = replace(a_delivery(), via=Via.POLL)
+    told = CreativeAI().parse(polled)
+    steps = [lambda: take(store, a_delivery()), lambda: learn(SIGNED, polled, told, store=store)]
+
+    first, second = [step() for step in (steps if webhook_first else reversed(steps))]
+
+    assert (first.repeated, second.repeated) == (False, True)
+    [row] = all_events(store)
+    assert row["webhook_at"]
+    assert row["poll_at"]
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Cookie", "Proxy-Authorization", "X-API-Key", "xi-api-key", "X-Auth-Token"]
+)
+def test_keeps_no_header_that_may_be_secret(store, name):
+    take(store, a_delivery(**{name: "private"}))
+
+    [row] = all_deliveries(store)
+    assert row["headers"][name.lower()] == "(masked)"
+
+
+def test_masks_the_headers_of_poll_answers(store):
+    delivery = replace(a_delivery(), via=Via.POLL, headers={"cookie": "private"})
+
+    learn(SIGNED, delivery, [ENDED], store=store)
+
+    assert "private" not in str(all_deliveries(store))
+
+
+def test_leaves_the_delivery_itself_as_it_is():
+    delivery = a_delivery(Authorization="private")
+
+    masked = inbox.masked(delivery)
+
+    assert delivery.headers["authorization"] == "private"
+    assert masked.headers["x-creativeai-delivery-id"] == "vgen_abc123"
+
+
+# What is announced
+
+
+def test_announces_a_delivery_and_its_events(store):
+    with hearing(signals.delivery_received) as deliveries, hearing(signals.event_recorded) as events:
+        receipt = take(store, a_delivery())
+
+    [(source, facts)] = deliveries
+    assert (source, facts["delivery"], facts["repeated"]) == ("studio", receipt.delivery_id, False)
+    assert events == [("studio", {"event": receipt.events[0]})]
+
+
+def test_announces_no_event_twice(store):
+    take(store, a_delivery())
+
+    with hearing(signals.delivery_received) as deliveries, hearing(signals.event_recorded) as events:
+        take(store, a_delivery())
+
+    assert [facts["repeated"] for _, facts in deliveries] == [True]
+    assert events == []
+
+
+def test_announces_a_refusal(store):
+    with hearing(signals.delivery_refused) as heard, pytest.raises(Refused):
+        take(store, replace(a_delivery(), body=b"{}"))
+
+    assert heard == [("studio", {"reason": Reason.SIGNATURE_MISMATCH})]
+
+
+def test_announces_an_unknown_status_once(store):
+    body = b'{"id": "vgen_1", "object": "video.generation", "status": "paused"}'
+
+    with hearing(signals.status_unknown) as heard:
+        take(store, a_delivery(body))
+        take(store, a_delivery(body))
+        take(store, a_delivery(body + b" "))
+
+    assert heard == [("studio", {"job": "vgen_1", "raw_status": "paused"})]
+
+
+def test_announces_nothing_that_is_not_stored(database):
+    with contextlib.closing(SQLiteStore(database, timeout=timedelta(milliseconds=50))) as store:
+        with database_locked(database), hearing(signals.delivery_received) as heard, pytest.raises(StoreUnavailable):
+            take(store, a_delivery())
+
+        assert heard == []
