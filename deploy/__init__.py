@@ -1,0 +1,1 @@
+"""How Receiver is deployed; the package carries the files that its commands use."""

@@ -1,0 +1,59 @@
+"""The Flask app: routes, limits, and the store it needs. It imports no handler and calls nobody."""
+
+import atexit
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import Flask, Response
+
+from receiver import plugins
+from receiver.config import Config, load
+from receiver.inbox import Source
+from receiver.quarantine import Quarantine
+from receiver.store import Store, open_store
+from receiver.web import deliveries
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What the routes need; `app.extensions["receiver"]`."""
+
+    sources: Mapping[str, Source]
+    store: Store
+    quarantine: Quarantine
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The app for a configuration, by default the one that `receiver.config.load` finds.
+
+    Call it in the process that answers, after any fork: it opens the store.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        StoreUnavailable: the store cannot be opened.
+    """
+    config = config or load()
+    app = Flask("receiver.web", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = config.web.max_body
+    # A sender takes a redirect for a failure.
+    app.url_map.merge_slashes = False
+    # Without this, OPTIONS would be answered 200.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    store = open_store(config)
+    quarantine = Quarantine(store, max_count=config.quarantine.max_count, max_body=config.quarantine.max_body)
+    atexit.register(quarantine.flush)
+    app.extensions["receiver"] = Extension(plugins.sources(config), store, quarantine)
+    app.register_blueprint(deliveries.bp)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """Answer: the process lives."""
+        return Response("ok\n", mimetype="text/plain")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """Commit something; 503 if that cannot be done."""
+        store.prove()
+        return Response("ok\n", mimetype="text/plain")
+
+    return app

@@ -1,0 +1,97 @@
+"""The routes that take deliveries, and the answers they give: no other code, and never a redirect."""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, current_app, request
+from werkzeug.exceptions import ClientDisconnected, MethodNotAllowed, RequestEntityTooLarge
+
+from receiver import clock, inbox, signals
+from receiver.errors import Reason, Refused, StoreUnavailable
+from receiver.inbox import Source
+from receiver.models import Delivery
+from receiver.quarantine import Quarantine
+from receiver.signals import announce
+from receiver.signatures import dummy_check
+from receiver.store.base import Store
+
+bp = Blueprint("deliveries", __name__)
+
+_RETRY_AFTER_SECONDS = 5
+_LONGEST_PATH = 500
+
+
+@bp.post("/webhooks/<source>")
+@bp.post("/webhooks/<source>/")
+@bp.post("/webhooks/<source>/<path:anything>")
+def receive(source: str, anything: str = "") -> Response:
+    """Answer 202 to a new delivery and 200 to one seen before: either is stored by then."""
+    configured: Source | None = current_app.extensions["receiver"].sources.get(source)
+    store: Store = current_app.extensions["receiver"].store
+    body = _body()
+    delivery = _delivery(source, body or b"")
+    if configured is None:
+        dummy_check(delivery.body)
+        announce(signals.delivery_refused, None, reason=Reason.UNKNOWN_SOURCE)
+        return _answer(HTTPStatus.UNAUTHORIZED)
+    if body is None:
+        announce(signals.delivery_refused, source, reason=Reason.TRUNCATED)
+        return _refuse(delivery, Refused(Reason.TRUNCATED, "fewer bytes came than Content-Length announces"))
+    try:
+        receipt = inbox.accept(configured, delivery, store=store, now=delivery.received_at)
+    except Refused as refused:
+        return _refuse(delivery, refused)
+    return _answer(HTTPStatus.OK if receipt.repeated else HTTPStatus.ACCEPTED)
+
+
+@bp.app_errorhandler(StoreUnavailable)
+def store_unavailable(error: StoreUnavailable) -> Response:
+    """Say that nothing was stored, and when to try again."""
+    current_app.logger.error("store unavailable", extra={"error": str(error)})
+    answer = _answer(HTTPStatus.SERVICE_UNAVAILABLE)
+    answer.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    return answer
+
+
+@bp.app_errorhandler(RequestEntityTooLarge)
+def too_large(error: RequestEntityTooLarge) -> Response:
+    """Turn a body away that is over the limit."""
+    announce(signals.delivery_refused, None, reason="too_large")
+    return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+@bp.app_errorhandler(MethodNotAllowed)
+def method_not_allowed(error: MethodNotAllowed) -> Response:
+    """Turn away anything but a POST."""
+    announce(signals.delivery_refused, None, reason="method_not_allowed")
+    answer = _answer(HTTPStatus.METHOD_NOT_ALLOWED)
+    answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or []))
+    return answer
+
+
+def _body() -> bytes | None:
+    """The raw body; None if less came than was announced. The answer to that is rarely heard."""
+    try:
+        return request.get_data(cache=False)
+    except ClientDisconnected:
+        return None
+
+
+def _delivery(source: str, body: bytes) -> Delivery:
+    return Delivery(
+        source=source,
+        body=body,
+        headers={name.lower(): value for name, value in request.headers.items()},
+        received_at=clock.now(),
+        path=request.path[:_LONGEST_PATH],
+    )
+
+
+def _refuse(delivery: Delivery, refused: Refused) -> Response:
+    quarantine: Quarantine = current_app.extensions["receiver"].quarantine
+    quarantine.add(delivery, refused)
+    return _answer(HTTPStatus.UNAUTHORIZED)
+
+
+def _answer(status: HTTPStatus) -> Response:
+    """The status in words. A refusal never says why: that would help a forger more than a sender."""
+    return Response(f'{{"status": "{status.phrase.lower()}"}}\n', status=status, mimetype="application/json")
