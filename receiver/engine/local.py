@@ -1,0 +1,223 @@
+"""The engine for one machine: claim, execute, record, until told to stop. Any number of these may run."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from receiver import executor, signals
+from receiver.errors import StoreUnavailable
+from receiver.models import Claim
+from receiver.outcomes import Outcome
+from receiver.routing import Handler
+from receiver.signals import announce
+from receiver.store.base import Store
+
+_log = logging.getLogger(__name__)
+
+_ROUTED_AT_ONCE = 500
+_LOOK_ANYWAY = timedelta(seconds=1)
+_AFTER_TROUBLE = 1.0
+_RENEWALS_PER_LEASE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """An attempt in progress, in a thread of its own."""
+
+    claim: Claim
+    handler: Handler
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def overdue(self) -> bool:
+        return time.monotonic() > self.started + self.handler.timeout.total_seconds()
+
+
+class LocalEngine:
+    """Routes new events and runs their dispatches, each in its own thread, each handler in its own slots.
+
+    An attempt that takes too long is recorded as failed and its slot given to the next; Python cannot end its thread,
+    which goes on unheard until it returns. A dispatch whose worker died is run again once its lease ends.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        handlers: Sequence[Handler],
+        providers: Mapping[str, str],
+        *,
+        lease: timedelta = timedelta(seconds=60),
+        drain: timedelta = timedelta(seconds=30),
+    ) -> None:
+        """`providers` gives each source's provider, for handlers that want all sources of one."""
+        self._store = store
+        self._handlers = {handler.name: handler for handler in handlers}
+        self._providers = providers
+        self._lease = lease
+        self._drain = drain
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._guard = threading.Lock()
+        self._runs: set[_Run] = set()
+        self._recording: set[_Run] = set()
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+
+    def stop(self) -> None:
+        """Take no more work, let what runs finish, and return from `run`. May be called by a signal handler."""
+        self._stop.set()
+        self._store.wake()
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
+        renewing.start()
+        try:
+            self._work_until_stopped()
+            self._finish_running()
+        finally:
+            self._ended.set()
+            renewing.join()
+
+    def run_until_idle(self) -> None:
+        """Work until nothing is due and nothing runs; for tests and for the last pass of a demonstration."""
+        busy = False
+        while self._work() or busy:
+            self._store.wait(timedelta(milliseconds=20))
+            # Looked at before the work: what a finished attempt made due is then found by it.
+            busy = self._busy()
+
+    def _work_until_stopped(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if self._work():
+                    continue
+                self._store.wait(self._until_next())
+            except StoreUnavailable as error:
+                _log.warning("store unavailable; trying again", extra={"error": str(error)})
+                self._stop.wait(_AFTER_TROUBLE)
+
+    def _work(self) -> bool:
+        """Do what can be done now. Whether anything was."""
+        self._store.sweep()
+        routed = self._route()
+        self._abandon_overdue()
+        claims = self._store.claim(self._free_slots(), lease=self._lease, worker=self._worker)
+        for claim in claims:
+            self._start(_Run(claim, self._handlers[claim.handler]))
+        return bool(routed or claims)
+
+    def _route(self) -> int:
+        events = self._store.unrouted(_ROUTED_AT_ONCE)
+        if not events:
+            return 0
+        self._store.route(
+            {
+                event.id: [
+                    handler.name
+                    for handler in self._handlers.values()
+                    if handler.wants(event, self._providers.get(event.source, ""))
+                ]
+                for event in events
+                if event.id is not None
+            }
+        )
+        return len(events)
+
+    def _free_slots(self) -> dict[str, int]:
+        running = Counter(run.handler.name for run in self._running())
+        return {name: handler.concurrency - running[name] for name, handler in self._handlers.items()}
+
+    def _start(self, run: _Run) -> None:
+        with self._guard:
+            self._runs.add(run)
+        name = f"{run.claim.handler}-{run.claim.id}"
+        threading.Thread(target=self._attempt, args=(run,), name=name, daemon=True).start()
+
+    def _attempt(self, run: _Run) -> None:
+        outcome = executor.run(run.claim, run.handler)
+        self._record(run, outcome)
+
+    def _abandon_overdue(self) -> None:
+        for run in [run for run in self._running() if run.overdue]:
+            self._record(run, executor.overran(run.claim, run.handler))
+
+    def _record(self, run: _Run, outcome: Outcome) -> None:
+        """Record an attempt's outcome and free its slot: whoever comes first, the attempt or its time limit."""
+        with self._guard:
+            if run not in self._runs:
+                return
+            self._runs.discard(run)
+            self._recording.add(run)
+        try:
+            self._finish(run, outcome)
+        finally:
+            with self._guard:
+                self._recording.discard(run)
+
+    def _finish(self, run: _Run, outcome: Outcome) -> None:
+        seconds = time.monotonic() - run.started
+        patience = time.monotonic() + self._lease.total_seconds()
+        while True:
+            try:
+                state = self._store.finish(run.claim, outcome)
+                break
+            except StoreUnavailable as error:
+                # Past the lease another worker has the dispatch, and will run it again.
+                if time.monotonic() > patience:
+                    _log.warning("outcome not recorded", extra={"dispatch": run.claim.id, "error": str(error)})
+                    return
+                time.sleep(_AFTER_TROUBLE)
+        announce(
+            signals.dispatch_finished,
+            run.handler.name,
+            claim=run.claim,
+            outcome=outcome,
+            state=state,
+            seconds=seconds,
+        )
+
+    def _until_next(self) -> timedelta:
+        waits = [_LOOK_ANYWAY]
+        # What is due for a handler without a free slot waits for a running attempt, whose end wakes us.
+        due = self._store.next_due([name for name, free in self._free_slots().items() if free > 0])
+        waits += [due] if due is not None else []
+        now = time.monotonic()
+        waits += [
+            timedelta(seconds=max(run.started + run.handler.timeout.total_seconds() - now, 0))
+            for run in self._running()
+        ]
+        return min(waits)
+
+    def _running(self) -> list[_Run]:
+        with self._guard:
+            return list(self._runs)
+
+    def _busy(self) -> bool:
+        """Whether an attempt runs, or its outcome is not recorded yet."""
+        with self._guard:
+            return bool(self._runs or self._recording)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self._lease.total_seconds() / _RENEWALS_PER_LEASE):
+            with self._guard:
+                claims = [run.claim for run in self._runs | self._recording]
+            try:
+                self._store.renew(claims, lease=self._lease)
+            except StoreUnavailable as error:
+                _log.warning("leases not renewed", extra={"error": str(error)})
+
+    def _finish_running(self) -> None:
+        """Wait for what runs. What takes longer keeps its lease, and is run again after it ends."""
+        patience = time.monotonic() + self._drain.total_seconds()
+        while self._busy() and time.monotonic() < patience:
+            self._abandon_overdue()
+            self._store.wait(timedelta(milliseconds=50))
+        left = self._running()
+        if left:
+            _log.warning("stopped before every handler had finished", extra={"count": len(left)})

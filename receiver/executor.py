@@ -1,0 +1,78 @@
+"""Run one dispatch once and decide its outcome. Nothing that a handler does gets past here."""
+
+import json
+import logging
+from datetime import timedelta
+
+from receiver.backoff import next_attempt
+from receiver.models import Claim
+from receiver.outcomes import Cancel, Decision, Done, Outcome, Snooze
+from receiver.routing import Context, Handler
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_SNOOZE = timedelta(days=3650)
+
+
+def run(claim: Claim, handler: Handler) -> Outcome:
+    """What the handler made of the event."""
+    if claim.attempt > handler.max_attempts:
+        # Each attempt before took its worker down, so there was nobody to count it.
+        return Outcome(decision=Decision.DEAD, error="the worker died or froze in every attempt")
+    context = Context(
+        settings=handler.settings, job=claim.job, attempt=claim.attempt, idempotency_key=claim.idempotency_key
+    )
+    try:
+        return _decided(handler.call(claim.event, context), handler)
+    # A handler may raise anything, SystemExit included; it harms only its own dispatch.
+    except BaseException as error:
+        return failed(claim, handler, _described(error))
+
+
+def overran(claim: Claim, handler: Handler) -> Outcome:
+    """The outcome of an attempt that took longer than it may."""
+    return failed(claim, handler, f"took longer than {handler.timeout.total_seconds():g} s")
+
+
+def failed(claim: Claim, handler: Handler, error: str) -> Outcome:
+    """Retry later, or a dead letter if that was the last attempt."""
+    if claim.attempt >= handler.max_attempts:
+        return Outcome(decision=Decision.DEAD, error=error)
+    wait = next_attempt(claim.attempt, first=handler.first_wait, longest=handler.longest_wait)
+    return Outcome(decision=Decision.RETRY, wait=wait, error=error)
+
+
+def _decided(returned: object, handler: Handler) -> Outcome:
+    match returned:
+        case None:
+            return Outcome(decision=Decision.DONE)
+        case Done(result=result):
+            return _done(result)
+        case Snooze(wait=wait):
+            return Outcome(decision=Decision.SNOOZE, wait=min(max(wait, timedelta(0)), _LONGEST_SNOOZE))
+        case Cancel(reason=reason):
+            return Outcome(decision=Decision.CANCEL, error=str(reason))
+        case _:
+            _log.warning(
+                "handler returned something that means nothing; taken as done",
+                extra={"handler": handler.name, "returned": type(returned).__name__},
+            )
+            return Outcome(decision=Decision.DONE)
+
+
+def _done(result: object) -> Outcome:
+    """Done, even if the result cannot be kept: running again would not make it better."""
+    try:
+        kept = None if result is None else json.loads(json.dumps(result, allow_nan=False))
+        if not isinstance(kept, dict | None):
+            raise TypeError("it is not a mapping")
+    except (TypeError, ValueError, RecursionError) as error:
+        return Outcome(decision=Decision.DONE, error=f"the result was not kept: {error}")
+    return Outcome(decision=Decision.DONE, result=kept)
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return type(error).__name__

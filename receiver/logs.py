@@ -1,0 +1,121 @@
+"""One line per fact, for people or for programs. Secrets, signatures, bodies and URLs are never logged."""
+
+import logging
+import re
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from receiver import signals
+from receiver.models import Claim, Event, Status
+from receiver.outcomes import Outcome
+
+_log = logging.getLogger("receiver")
+
+_URL = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#'\"<>]*)([/?#][^\s'\"<>]*)?", re.IGNORECASE)
+
+
+def configure(log_format: str) -> None:
+    """Send everything logged to stderr, as `text` or `json`, and announce what happens as lines."""
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _shorten_urls,
+                renderer,
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    # These say every request they make, with its whole URL.
+    for chatty in ("httpx", "httpcore", "werkzeug"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    _observe()
+
+
+def _shorten_urls(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
+    """Leave of each URL where it leads: what follows may grant access, and errors of HTTP clients quote it."""
+    return {name: _URL.sub(_shortened, value) if isinstance(value, str) else value for name, value in line.items()}
+
+
+def _shortened(url: re.Match[str]) -> str:
+    return f"{url[1]}{url[2]}{'/…' if url[3] else ''}"
+
+
+def _observe() -> None:
+    signals.delivery_received.connect(_delivery_received)
+    signals.delivery_refused.connect(_delivery_refused)
+    signals.event_recorded.connect(_event_recorded)
+    signals.status_unknown.connect(_status_unknown)
+    signals.poll_failed.connect(_poll_failed)
+    signals.dispatch_finished.connect(_dispatch_finished)
+
+
+def _delivery_received(source: str, *, repeated: bool, note: str | None, **facts: object) -> None:
+    if note is not None:
+        _log.warning("delivery is odd", extra={"source": source, "delivery": facts["delivery"], "note": note})
+    elif repeated:
+        _log.info("delivery seen before", extra={"source": source, "delivery": facts["delivery"]})
+
+
+def _delivery_refused(source: str | None, *, reason: str) -> None:
+    _log.warning("delivery refused", extra={"source": source, "reason": str(reason)})
+
+
+def _event_recorded(source: str, *, event: Event) -> None:
+    level = logging.WARNING if event.status in (Status.EXPIRED, Status.LOST) else logging.INFO
+    _log.log(
+        level,
+        "event recorded",
+        extra={
+            "source": source,
+            "event_id": event.id,
+            "type": event.type,
+            "job": event.job_id,
+            "status": event.status and str(event.status),
+            "via": str(event.via),
+            "standing": str(event.standing),
+        },
+    )
+
+
+def _status_unknown(source: str, *, job: str, raw_status: str | None) -> None:
+    _log.warning(
+        "status is unknown; the job stays open", extra={"source": source, "job": job, "raw_status": raw_status}
+    )
+
+
+def _poll_failed(source: str, *, job: str, error: str) -> None:
+    _log.warning("poll failed", extra={"source": source, "job": job, "error": error})
+
+
+def _dispatch_finished(handler: str, *, claim: Claim, outcome: Outcome, state: str | None, seconds: float) -> None:
+    level = logging.INFO if outcome.error is None else logging.WARNING
+    _log.log(
+        level,
+        "attempt finished" if state is not None else "attempt finished too late to count",
+        extra={
+            "handler": handler,
+            "dispatch": claim.id,
+            "event_id": claim.event.id,
+            "job": claim.event.job_id,
+            "attempt": claim.attempt,
+            "outcome": str(outcome.decision),
+            "error": outcome.error,
+            "seconds": round(seconds, 3),
+        },
+    )

@@ -1,0 +1,204 @@
+"""Find what is installed: provider adapters and handlers."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+import receiver.providers
+from receiver.config import Config, HandlerConfig, SourceConfig
+from receiver.errors import ConfigError
+from receiver.inbox import Source
+from receiver.providers.base import Provider
+from receiver.routing import Handler, HandlerSettings, Route, Router
+
+PROVIDERS = "receiver.providers"
+HANDLERS = "receiver.handlers"
+"""The entry point groups that packages use to add their own."""
+
+
+@cache
+def providers() -> Mapping[str, type[Provider]]:
+    """Every adapter by name: one for each file in `receiver/providers/`, and those that other packages bring.
+
+    Raises:
+        ConfigError: another package's adapter cannot be imported.
+    """
+    shipped = [
+        importlib.import_module(f"{receiver.providers.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(receiver.providers.__path__)
+    ]
+    found = [adapter for module in shipped for adapter in _adapters(module)]
+    found += [_imported(entry) for entry in entry_points(group=PROVIDERS)]
+    return {adapter.name: adapter for adapter in found}
+
+
+def provider(name: str) -> type[Provider]:
+    """The adapter of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in providers():
+        raise ConfigError(f"there is no provider {name!r}; there are: {', '.join(sorted(providers()))}")
+    return providers()[name]
+
+
+def sources(config: Config) -> dict[str, Source]:
+    """The configured sources by name.
+
+    Raises:
+        ConfigError: a source names no known provider, or its secrets do not fit it.
+    """
+    return {name: _source(name, table) for name, table in config.sources.items()}
+
+
+def handlers(config: Config) -> list[Handler]:
+    """The handlers that the configuration switches on.
+
+    Raises:
+        ConfigError: naming the table and what is wrong with it.
+    """
+    return [
+        handler
+        for name, table in config.handlers.items()
+        if table.enabled
+        for handler in _load_handlers(name, table, config.directory)
+    ]
+
+
+def installed_handlers() -> list[str]:
+    """The names of the handlers that packages bring."""
+    return sorted({entry.name for entry in entry_points(group=HANDLERS)})
+
+
+def _adapters(module: ModuleType) -> Iterable[type[Provider]]:
+    for value in vars(module).values():
+        own = isinstance(value, type) and issubclass(value, Provider) and value.__module__ == module.__name__
+        if own and hasattr(value, "name"):
+            yield value
+
+
+def _imported(entry: EntryPoint) -> type[Provider]:
+    try:
+        adapter = entry.load()
+    except Exception as error:
+        raise ConfigError(f"the provider {entry.name!r} ({entry.value}) cannot be imported: {error!r}") from error
+    if not (isinstance(adapter, type) and issubclass(adapter, Provider)):
+        raise ConfigError(f"the provider {entry.name!r} ({entry.value}) is not a Provider class")
+    return adapter
+
+
+def _source(name: str, table: SourceConfig) -> Source:
+    key = f"sources.{name}"
+    if table.provider not in providers():
+        known = ", ".join(sorted(providers()))
+        raise ConfigError(f"{key}.provider: there is no provider {table.provider!r}; there are: {known}")
+    adapter = providers()[table.provider]
+    if adapter.scheme is not None and not table.secrets and not table.unsigned:
+        raise ConfigError(
+            f"{key}.secrets: {table.provider} signs its webhooks; give the signing secret, "
+            "or write unsigned = true to take them as hints only"
+        )
+    if table.unsigned and table.secrets:
+        raise ConfigError(f"{key}.unsigned: with secrets every webhook must be signed; remove one of the two")
+    if table.unsigned and table.api_key is None:
+        raise ConfigError(
+            f"{key}.api_key: unsigned webhooks are only hints, which need the key to be confirmed by a poll"
+        )
+    api_key = table.api_key.get_secret_value() if table.api_key is not None else None
+    return Source(
+        name,
+        adapter(
+            secrets=[secret.get_secret_value() for secret in table.secrets],
+            api_key=api_key,
+            base_url=table.base_url,
+            unsigned=table.unsigned,
+        ),
+        table.budget,
+    )
+
+
+def _load_handlers(name: str, table: HandlerConfig, directory: Path) -> list[Handler]:
+    module = _handler_module(name, table, directory)
+    router = getattr(module, "router", None)
+    if not isinstance(router, Router) or not router.routes:
+        raise ConfigError(f"handlers.{name}: {module.__name__} has no `router = Router()` with a function on it")
+    for function in router.routes:
+        if inspect.iscoroutinefunction(function):
+            raise ConfigError(f"handlers.{name}: {function.__name__} is async; write a plain function, it has a thread")
+    settings = _settings(name, router, table)
+    return [
+        Handler(
+            name=name if len(router.routes) == 1 else f"{name}.{function.__name__}",
+            function=function,
+            routes=tuple(routes),
+            filter=Route(table.source, table.type, frozenset(table.status), frozenset(table.kind)),
+            settings=settings,
+            max_attempts=table.max_attempts,
+            timeout=table.timeout,
+            concurrency=table.concurrency,
+            first_wait=table.first_wait,
+            longest_wait=table.longest_wait,
+        )
+        for function, routes in router.routes.items()
+    ]
+
+
+def _handler_module(name: str, table: HandlerConfig, directory: Path) -> ModuleType:
+    if table.path is not None and table.module is not None:
+        raise ConfigError(f"handlers.{name}: give path or module, not both")
+    try:
+        if table.path is not None:
+            return _from_file(name, directory / table.path)
+        return importlib.import_module(table.module or _installed(name))
+    except ConfigError:
+        raise
+    # Whatever a stranger's module raises as it is imported, `sys.exit()` included.
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"handlers.{name}: cannot be imported: {error!r}") from error
+
+
+def _from_file(name: str, file: Path) -> ModuleType:
+    if not file.is_file():
+        raise ConfigError(f"handlers.{name}.path: there is no file {file}")
+    # The handler's neighbours can be imported, as if it were run as a script.
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    module_name = f"receiver_handler_{name.replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"handlers.{name}.path: {file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module
+
+
+def _installed(name: str) -> str:
+    for entry in entry_points(group=HANDLERS, name=name):
+        return entry.value
+    known = ", ".join(installed_handlers())
+    raise ConfigError(f"handlers.{name}: no installed handler has that name (there are: {known}); give path or module")
+
+
+def _settings(name: str, router: Router, table: HandlerConfig) -> HandlerSettings:
+    try:
+        return (router.settings or HandlerSettings)(**table.own_settings)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        text = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"handlers.{name}.{'.'.join(map(str, wrong['loc']))}: {text}") from None

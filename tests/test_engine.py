@@ -1,0 +1,532 @@
+"""The engine for one machine, over a real store."""
+
+import contextlib
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from receiver import signals
+from receiver.engine.local import LocalEngine
+from receiver.errors import StoreUnavailable
+from receiver.models import Status
+from receiver.outcomes import Cancel, Done, Snooze
+from receiver.routing import Handler, Route
+from receiver.store.sqlite import SQLiteStore
+from tests.store.contract import DUE, HOUR, LAPSED, SOURCE, a_record, an_event, claim, dispatch, the_dispatch
+from tests.trouble import database_locked
+from tests.watch import eventually, hearing
+
+SOON = timedelta(milliseconds=1)
+LONG = 30.0
+
+
+def a_handler(function, name="archive", **changes):
+    handler = Handler(
+        name=name,
+        function=function,
+        routes=(Route(),),
+        max_attempts=3,
+        timeout=HOUR,
+        concurrency=4,
+        first_wait=HOUR,
+        longest_wait=HOUR,
+    )
+    return replace(handler, **changes)
+
+
+def an_engine(store, *handlers, **settings):
+    return LocalEngine(store, handlers, {SOURCE: "creativeai"}, **settings)
+
+
+def handle(store, *handlers, **settings):
+    """Run everything that is due."""
+    an_engine(store, *handlers, **settings).run_until_idle()
+
+
+def receive(store, *events):
+    for event in events or [an_event()]:
+        store.receive(a_record(event))
+
+
+def states(store):
+    rows = store.list_dispatches(handler=None, state=None, event_id=None, limit=100)
+    return {(row["handler"], row["job"]): row["state"] for row in rows}
+
+
+def attempts(store):
+    return [row["outcome"] for row in store.list_attempts(the_dispatch(store)["id"])]
+
+
+@contextlib.contextmanager
+def working(engine):
+    """The engine at work in a thread, stopped at the end."""
+    thread = threading.Thread(target=engine.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        engine.stop()
+        thread.join(LONG)
+        assert not thread.is_alive()
+
+
+class Gate:
+    """A handler that waits until it is let go."""
+
+    def __init__(self):
+        self.entered = []
+        self.opened = threading.Event()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.opened.set()
+
+    def __call__(self, event):
+        self.entered.append(event.job_id)
+        self.opened.wait(LONG)
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+def raising(error):
+    def function(event):
+        raise error
+
+    return function
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("not even this")
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize(
+    ("function", "state", "error"),
+    [
+        pytest.param(lambda event: None, "done", None, id="nothing"),
+        pytest.param(lambda event: Done({"path": "a.mp4"}), "done", None, id="done"),
+        pytest.param(lambda event: Snooze(HOUR), "pending", None, id="snooze"),
+        pytest.param(lambda event: Cancel("not for us"), "cancelled", "not for us", id="cancel"),
+        pytest.param(raising(ValueError("no")), "pending", "ValueError: no", id="raises"),
+        pytest.param(raising(BaseException("no")), "pending", "BaseException: no", id="raises-base"),
+        pytest.param(raising(Unprintable()), "pending", "Unprintable", id="raises-unprintable"),
+        pytest.param(lambda event: sys.exit(3), "pending", "SystemExit: 3", id="exits"),
+        pytest.param(lambda event: object(), "done", None, id="returns-junk"),
+        pytest.param(lambda event, context, more: None, "pending", "TypeError: ", id="wants-too-much"),
+    ],
+)
+def test_records_what_the_handler_decided(store, function, state, error):
+    receive(store)
+
+    handle(store, a_handler(function))
+
+    row = the_dispatch(store)
+    assert row["state"] == state
+    assert (row["error"] or "").startswith(error or "")
+
+
+def test_keeps_a_result(store):
+    receive(store)
+
+    handle(store, a_handler(lambda event: Done({"path": "a.mp4"})))
+
+    assert the_dispatch(store)["result"] == {"path": "a.mp4"}
+
+
+def test_a_result_that_cannot_be_kept_says_so(store):
+    receive(store)
+
+    handle(store, a_handler(lambda event: Done({"file": object()})))
+
+    row = the_dispatch(store)
+    assert (row["state"], row["result"]) == ("done", None)
+    assert row["error"].startswith("the result was not kept: ")
+
+
+def test_the_last_attempt_makes_a_dead_letter(store):
+    receive(store)
+
+    handle(store, a_handler(raising(ValueError("no")), max_attempts=1))
+
+    assert the_dispatch(store)["state"] == "dead"
+
+
+def test_tries_again_until_it_succeeds(store):
+    receive(store)
+    tries = []
+
+    def fails_twice(event):
+        tries.append(event.key)
+        if len(tries) < 3:
+            raise ValueError("not yet")
+
+    with working(an_engine(store, a_handler(fails_twice, first_wait=SOON, longest_wait=SOON))):
+        eventually(lambda: store.list_dispatches(handler=None, state="done", event_id=None, limit=1))
+
+    assert attempts(store) == ["retry", "retry", "done"]
+
+
+def test_runs_again_what_was_snoozed(store):
+    receive(store)
+    numbers = []
+
+    def snoozes_once(event, context):
+        numbers.append(context.attempt)
+        return Snooze(SOON) if len(numbers) == 1 else None
+
+    with working(an_engine(store, a_handler(snoozes_once))):
+        eventually(lambda: store.list_dispatches(handler=None, state="done", event_id=None, limit=1))
+
+    assert numbers == [1, 1]
+
+
+def test_announces_what_happened(store):
+    receive(store)
+
+    with hearing(signals.dispatch_finished) as heard:
+        handle(store, a_handler(lambda event: Cancel("why")))
+
+    [(sender, facts)] = heard
+    assert (sender, facts["claim"].attempt, facts["outcome"].error, facts["state"]) == (
+        "archive",
+        1,
+        "why",
+        "cancelled",
+    )
+
+
+def test_gives_the_job_with_its_metadata(store):
+    store.track(SOURCE, "job_1", kind="video", schedule=DUE, metadata={"user": 7})
+    receive(store)
+    jobs = []
+
+    handle(store, a_handler(lambda event, context: jobs.append(context.job)))
+
+    [job] = jobs
+    assert (job.status, job.metadata) == (Status.SUCCEEDED, {"user": 7})
+
+
+# Routing
+
+
+def test_every_handler_that_wants_an_event_gets_it(store):
+    receive(store)
+    got = []
+
+    handle(
+        store,
+        a_handler(lambda event: got.append("archive")),
+        a_handler(lambda event: got.append("log"), "log"),
+        a_handler(lambda event: got.append("other"), "other", routes=(Route(source="other"),)),
+    )
+
+    assert sorted(got) == ["archive", "log"]
+
+
+def test_knows_which_provider_a_source_has(store):
+    receive(store)
+    got = []
+
+    handle(store, a_handler(got.append, routes=(Route(source="creativeai"),)))
+
+    assert len(got) == 1
+
+
+def test_an_event_that_nobody_wants_is_looked_at_once(store):
+    receive(store)
+
+    handle(store, a_handler(print, routes=(Route(source="other"),)))
+
+    assert store.unrouted(10) == []
+    assert states(store) == {}
+
+
+def test_a_handler_added_later_does_not_get_old_events(store):
+    receive(store)
+    handle(store)
+    got = []
+
+    handle(store, a_handler(got.append))
+
+    assert got == []
+
+
+def test_a_handler_that_left_the_configuration_keeps_its_dispatches(store):
+    dispatch(store, an_event(), handlers=["archive", "removed"])
+    got = []
+
+    handle(store, a_handler(got.append))
+    assert states(store) == {("archive", "job_1"): "done", ("removed", "job_1"): "pending"}
+
+    handle(store, a_handler(got.append, "removed"))
+    assert states(store)["removed", "job_1"] == "done"
+
+
+def test_one_handler_does_not_see_what_another_did_to_the_event(store):
+    receive(store)
+    seen = []
+
+    def spoils(event):
+        seen.append(dict(event.data))
+        event.data.clear()
+        event.data["spoilt"] = True
+
+    handle(store, a_handler(spoils), a_handler(spoils, "log"))
+
+    assert seen == [{"id": "job_1"}, {"id": "job_1"}]
+
+
+# Slots and order
+
+
+def test_a_blocked_handler_does_not_delay_another(store, gate):
+    receive(store, *[an_event(f"job_{number}") for number in range(10)])
+    got = []
+
+    with working(an_engine(store, a_handler(gate), a_handler(got.append, "log"))), gate:
+        eventually(lambda: len(got) == 10)
+
+        assert len(gate.entered) == 4
+
+
+def test_a_handler_runs_no_more_at_once_than_it_may(store, gate):
+    receive(store, *[an_event(f"job_{number}") for number in range(5)])
+
+    with working(an_engine(store, a_handler(gate, concurrency=2))), gate:
+        eventually(lambda: len(gate.entered) == 2)
+
+        assert sorted(states(store).values()) == ["pending", "pending", "pending", "running", "running"]
+
+
+def test_takes_the_next_as_soon_as_a_slot_is_free(store, gate):
+    receive(store, an_event("job_1"), an_event("job_2"))
+
+    with working(an_engine(store, a_handler(gate, concurrency=1))), gate:
+        eventually(lambda: gate.entered == ["job_1"])
+        gate.opened.set()
+
+        eventually(lambda: gate.entered == ["job_1", "job_2"])
+
+
+def test_events_of_one_job_are_handled_in_their_order(store):
+    told = [Status.QUEUED, Status.RUNNING, Status.FAILED, Status.SUCCEEDED]
+    receive(store, *[an_event(status=status) for status in told])
+    got = []
+
+    handle(store, a_handler(lambda event: got.append(event.status)))
+
+    assert got == told
+
+
+def test_an_event_waits_for_the_one_before_it(store, gate):
+    receive(store, an_event(status=Status.RUNNING), an_event(status=Status.SUCCEEDED))
+
+    with working(an_engine(store, a_handler(gate))), gate:
+        eventually(lambda: gate.entered)
+
+        assert store.next_due(["archive"]) > timedelta(0)
+        assert len(gate.entered) == 1
+
+
+def test_hears_of_a_new_event_in_another_store(store, database):
+    got = []
+
+    with working(an_engine(store, a_handler(got.append))), contextlib.closing(SQLiteStore(database)) as other:
+        receive(other)
+
+        eventually(lambda: got)
+
+
+def test_two_engines_share_the_work(store, database):
+    receive(store, *[an_event(f"job_{number}") for number in range(20)])
+    got = []
+    handler = a_handler(lambda event: got.append(event.job_id))
+
+    with (
+        contextlib.closing(SQLiteStore(database)) as other,
+        working(an_engine(store, handler)),
+        working(an_engine(other, handler)),
+    ):
+        eventually(lambda: len(got) >= 20)
+
+    assert len(got) == len(set(got)) == 20
+
+
+# Time limits and leases
+
+
+def test_an_attempt_that_takes_too_long_has_failed(store, gate):
+    receive(store)
+
+    with gate:
+        handle(store, a_handler(gate, timeout=timedelta(milliseconds=20)))
+
+    row = the_dispatch(store)
+    assert (row["state"], row["error"]) == ("pending", "took longer than 0.02 s")
+
+
+def test_an_attempt_that_takes_too_long_frees_its_slot(store, gate):
+    receive(store, an_event("job_1"), an_event("job_2"))
+
+    with gate:
+        handle(store, a_handler(gate, timeout=timedelta(milliseconds=20), concurrency=1))
+
+        assert gate.entered == ["job_1", "job_2"]
+
+
+def test_what_an_attempt_returns_too_late_does_not_count(store, gate):
+    receive(store)
+    returned = threading.Event()
+
+    def late(event):
+        gate(event)
+        returned.set()
+        return Cancel("late")
+
+    with gate:
+        handle(store, a_handler(late, timeout=timedelta(milliseconds=20), max_attempts=1))
+    assert returned.wait(LONG)
+
+    assert (the_dispatch(store)["state"], attempts(store)) == ("dead", ["dead"])
+
+
+def test_keeps_its_lease_while_a_handler_runs(store, gate):
+    receive(store)
+    lease = timedelta(milliseconds=400)
+
+    with working(an_engine(store, a_handler(gate), lease=lease)), gate:
+        eventually(lambda: gate.entered)
+        end = time.monotonic() + 3 * lease.total_seconds()
+
+        def outlasted_three_leases():
+            assert store.sweep() == 0
+            return time.monotonic() > end
+
+        eventually(outlasted_three_leases)
+
+
+def test_runs_again_what_a_dead_worker_left(store):
+    dispatch(store, an_event())
+    claim(store, lease=LAPSED)
+    numbers = []
+
+    handle(store, a_handler(lambda event, context: numbers.append(context.attempt)))
+
+    assert numbers == [2]
+    assert attempts(store) == ["lost", "done"]
+
+
+def test_gives_up_on_what_kills_every_worker(store):
+    dispatch(store, an_event())
+    for _ in range(3):
+        claim(store, lease=LAPSED)
+        store.sweep()
+    got = []
+
+    handle(store, a_handler(got.append, max_attempts=3))
+
+    assert (got, the_dispatch(store)["state"]) == ([], "dead")
+
+
+def test_a_worker_that_lost_its_lease_says_that_its_outcome_did_not_count(store):
+    receive(store)
+
+    def freezes(event):
+        # What happens to a worker that is stopped for longer than its lease, seen from inside.
+        store._writer.run(lambda db: db.execute("UPDATE dispatches SET leased_until = '2000-01-01T00:00:00.000Z'"))
+        store.sweep()
+        return Cancel("frozen")
+
+    with hearing(signals.dispatch_finished) as heard:
+        handle(store, a_handler(freezes, max_attempts=1))
+
+    assert [facts["state"] for _, facts in heard] == [None, "dead"]
+
+
+# Stopping, and trouble
+
+
+def test_lets_what_runs_finish_when_it_is_stopped(store, gate):
+    receive(store)
+
+    with working(engine := an_engine(store, a_handler(gate))) as thread, gate:
+        eventually(lambda: gate.entered)
+        engine.stop()
+        gate.opened.set()
+        thread.join(LONG)
+
+        assert the_dispatch(store)["state"] == "done"
+
+
+def test_takes_nothing_new_when_it_is_stopped(store, gate):
+    receive(store, an_event("job_1"), an_event("job_2"))
+
+    with working(engine := an_engine(store, a_handler(gate, concurrency=1))) as thread, gate:
+        eventually(lambda: gate.entered)
+        engine.stop()
+        gate.opened.set()
+        thread.join(LONG)
+
+    assert gate.entered == ["job_1"]
+
+
+def test_leaves_to_others_what_does_not_finish(store, caplog, gate):
+    receive(store)
+
+    with gate:
+        with working(an_engine(store, a_handler(gate), drain=timedelta(milliseconds=20))):
+            eventually(lambda: gate.entered)
+
+        assert the_dispatch(store)["state"] == "running"
+        assert "stopped before every handler had finished" in caplog.messages
+    eventually(lambda: the_dispatch(store)["state"] == "done")
+
+
+def test_may_be_stopped_before_it_begins(store):
+    engine = an_engine(store)
+    engine.stop()
+
+    engine.run()
+
+    assert engine._ended.is_set()
+
+
+def test_goes_on_when_the_store_is_there_again(database, caplog):
+    got = []
+    with contextlib.closing(SQLiteStore(database, timeout=timedelta(milliseconds=50))) as store:
+        receive(store)
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(database_locked(database))
+            with working(an_engine(store, a_handler(got.append))):
+                eventually(lambda: "store unavailable; trying again" in caplog.messages)
+                lock.close()
+
+                eventually(lambda: got)
+
+
+def test_records_an_outcome_when_the_store_is_there_again(database, gate):
+    with contextlib.closing(SQLiteStore(database, timeout=timedelta(milliseconds=50))) as store:
+        receive(store)
+        with working(an_engine(store, a_handler(gate))), gate:
+            eventually(lambda: gate.entered)
+            with database_locked(database):
+                gate.opened.set()
+                eventually(lambda: store._writer._led)
+                # This waits its turn behind the outcome.
+                with pytest.raises(StoreUnavailable):
+                    store.prove()
+
+            eventually(lambda: the_dispatch(store)["state"] == "done")
+        assert attempts(store) == ["done"]
