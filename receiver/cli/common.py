@@ -1,0 +1,121 @@
+"""What the commands share: the configuration, the store, and how rows are printed."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from receiver import plugins
+from receiver.config import Config, load
+from receiver.errors import NotConfigured
+from receiver.inbox import Source
+from receiver.store import Store, open_store
+from receiver.store.base import Row
+
+_WIDEST = 60
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.find_root().obj = value
+
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    envvar="RECEIVER_CONFIG",
+    metavar="FILE",
+    expose_value=False,
+    is_eager=True,
+    callback=_remember,
+    help="The configuration file.  [default: receiver.toml]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+limit_option = click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1), help="Print at most so many."
+)
+
+
+def config_file() -> str | None:
+    """The file that `--config` or `RECEIVER_CONFIG` names."""
+    value: str | None = click.get_current_context().find_root().obj
+    return value
+
+
+def loaded_config() -> Config:
+    """The configuration the command runs with."""
+    return load(config_file())
+
+
+@contextmanager
+def opened_store(config: Config) -> Iterator[Store]:
+    """The configured store, closed at the end."""
+    store = open_store(config)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def configured_source(config: Config, name: str) -> Source:
+    """The source of that name.
+
+    Raises:
+        NotConfigured: there is none.
+    """
+    sources = plugins.sources(config)
+    if name not in sources:
+        known = ", ".join(sorted(sources)) or "none"
+        raise NotConfigured(f"there is no source {name!r} in the configuration (there are: {known})")
+    return sources[name]
+
+
+def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str], nothing: str) -> None:
+    """A table with some columns for people, or everything as JSON for programs."""
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, default=_plain))
+    elif rows:
+        table = [[_cell(row.get(column)) for column in columns] for row in rows]
+        click.echo(tabulate(table, headers=[column.replace("_", " ") for column in columns], disable_numparse=True))
+    else:
+        click.echo(nothing)
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects in a file, one a line, with the numbers of their lines.
+
+    Raises:
+        click.UsageError: a line is not a JSON object.
+    """
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file}: cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"{file}:{number}: not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise click.UsageError(f"{file}:{number}: a JSON object is expected")
+        yield number, value
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = json.dumps(value, default=_plain) if isinstance(value, dict | list) else str(value)
+    # What strangers sent must not move the cursor or colour the terminal.
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+def _plain(value: object) -> object:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

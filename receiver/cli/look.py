@@ -1,0 +1,180 @@
+"""Commands that show what is known: jobs, events, deliveries, dispatches, check."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from receiver import plugins
+from receiver.cli.common import config_option, json_option, limit_option, loaded_config, opened_store, print_rows
+from receiver.config import Config
+from receiver.errors import RequestFailed
+from receiver.inbox import Source
+from receiver.models import Budget, State, Status
+from receiver.outbound import ProviderClient
+from receiver.routing import Handler
+
+_MASK = "**********"
+
+source_option = click.option("--source", metavar="SOURCE", help="Only of this source.")
+
+
+@click.command()
+@config_option
+@source_option
+@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only with this status.")
+@click.option("--open", "open_only", is_flag=True, help="Only those that have not ended.")
+@limit_option
+@json_option
+def jobs(source: str | None, status: str | None, open_only: bool, limit: int, as_json: bool) -> None:
+    """List jobs, newest first."""
+    with opened_store(loaded_config()) as store:
+        rows = store.list_jobs(source=source, status=status, open_only=open_only, limit=limit)
+    columns = [
+        "source",
+        "job",
+        "kind",
+        "status",
+        "progress",
+        "created_at",
+        "next_poll_at",
+        "finished_at",
+        "poll_count",
+        "last_error",
+    ]
+    print_rows(rows, as_json=as_json, columns=columns, nothing="no jobs")
+
+
+@click.command()
+@config_option
+@source_option
+@click.option("--job", "job_id", metavar="JOB", help="Only about this job.")
+@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only with this status.")
+@limit_option
+@json_option
+def events(source: str | None, job_id: str | None, status: str | None, limit: int, as_json: bool) -> None:
+    """List events, newest first. With --json also their data, outputs and what handlers saved."""
+    with opened_store(loaded_config()) as store:
+        rows = store.list_events(source=source, job_id=job_id, status=status, limit=limit)
+    columns = ["id", "source", "type", "job", "status", "standing", "trust", "via", "recorded_at"]
+    print_rows(rows, as_json=as_json, columns=columns, nothing="no events")
+
+
+@click.command()
+@config_option
+@source_option
+@click.option("--rejected", is_flag=True, help="The quarantine instead: what was refused, and why.")
+@limit_option
+@json_option
+def deliveries(source: str | None, rejected: bool, limit: int, as_json: bool) -> None:
+    """List deliveries, newest first. With --json also their headers and bodies."""
+    with opened_store(loaded_config()) as store:
+        if rejected:
+            rows = store.list_refusals(source=source, limit=limit)
+            columns = ["id", "source", "received_at", "reason", "path", "hint"]
+        else:
+            rows = store.list_deliveries(source=source, limit=limit)
+            columns = ["id", "source", "via", "trust", "verdict", "received_at", "seen_count", "note"]
+    print_rows(rows, as_json=as_json, columns=columns, nothing="no deliveries")
+
+
+@click.command()
+@config_option
+@click.option("--handler", metavar="HANDLER", help="Only of this handler.")
+@click.option(
+    "--state", type=click.Choice([str(state) for state in State]), help="Only in this state; dead ones await `retry`."
+)
+@click.option("--event", "event_id", type=int, metavar="EVENT", help="Only of this event.")
+@limit_option
+@json_option
+def dispatches(handler: str | None, state: str | None, event_id: int | None, limit: int, as_json: bool) -> None:
+    """List dispatches, newest first. With --json also every attempt."""
+    with opened_store(loaded_config()) as store:
+        rows = store.list_dispatches(handler=handler, state=state, event_id=event_id, limit=limit)
+        if as_json:
+            rows = [{**row, "attempts": store.list_attempts(row["id"])} for row in rows]
+    columns = ["id", "event", "handler", "job", "state", "attempt_count", "due_at", "finished_at", "error"]
+    print_rows(rows, as_json=as_json, columns=columns, nothing="no dispatches")
+
+
+@click.command()
+@config_option
+@click.option("--offline", is_flag=True, help="Do not ask the providers whether they accept the API keys.")
+def check(offline: bool) -> None:
+    """Print the merged configuration, secrets masked, and prove that it works.
+
+    Sources and handlers are loaded, the store commits, and each API key is tried at its provider.
+    """
+    config = loaded_config()
+    sources, handlers = plugins.sources(config), plugins.handlers(config)
+    for key, value in _flattened(_tables(config, handlers)):
+        click.echo(f"{key} = {json.dumps(value)}")
+    with opened_store(config) as store:
+        store.prove()
+    click.echo("\nstore: commits")
+    for handler in handlers:
+        click.echo(f"handler {handler.name}: loaded")
+    with ProviderClient() as client:
+        ok = [offline or _key_accepted(source, client) for source in sources.values()]
+    if not all(ok):
+        raise click.exceptions.Exit(1)
+
+
+COMMANDS = (jobs, events, deliveries, dispatches, check)
+
+
+def _tables(config: Config, handlers: Sequence[Handler]) -> dict[str, Any]:
+    """The merged configuration, with the handlers' own settings as their classes know them: secrets are marked there.
+
+    Those of a handler that is switched off are left out, because nothing says which of them are secret.
+    """
+    tables = config.model_dump()
+    for name, table in config.handlers.items():
+        tables["handlers"][name] = {
+            key: value for key, value in tables["handlers"][name].items() if key not in table.own_settings
+        }
+    for handler in handlers:
+        if handler.settings is not None:
+            tables["handlers"][handler.name.partition(".")[0]].update(handler.settings.model_dump())
+    return tables
+
+
+def _flattened(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tables.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        elif value is not None:
+            yield f"{prefix}{name}", _shown(value)
+
+
+def _shown(value: object) -> object:
+    match value:
+        case SecretStr():
+            return _MASK
+        case timedelta():
+            return f"{value.total_seconds():g}s"
+        case Budget():
+            return f"{value.count} in {value.per.total_seconds():g}s"
+        case list() | tuple():
+            return [_shown(item) for item in value]
+        case bool() | int() | float():
+            return value
+        case _:
+            return str(value)
+
+
+def _key_accepted(source: Source, client: ProviderClient) -> bool:
+    request = source.provider.check()
+    if request is None or source.provider.api_key is None:
+        click.echo(f"source {source.name}: no API key; jobs that nobody calls back about will expire unasked")
+        return True
+    try:
+        source.provider.answered(client.send(source.provider, request))
+    except RequestFailed as error:
+        click.echo(f"source {source.name}: {error}; check sources.{source.name}.api_key and base_url", err=True)
+        return False
+    click.echo(f"source {source.name}: the API key is accepted")
+    return True

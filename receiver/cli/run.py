@@ -1,0 +1,237 @@
+"""Commands that run: serve, web, work, reconcile, demo."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from receiver import demo as demonstration
+from receiver import logs, plugins
+from receiver.cli.common import (
+    config_file,
+    config_option,
+    configured_source,
+    json_option,
+    loaded_config,
+    opened_store,
+    print_rows,
+)
+from receiver.config import Config, parse_duration
+from receiver.engine.local import LocalEngine
+from receiver.errors import StoreUnavailable
+from receiver.inbox import Source
+from receiver.outbound import ProviderClient
+from receiver.reconcile import Checked, Finding, Pass, Reconciler
+from receiver.supervisor import Supervisor
+
+_GRACE_BEYOND_DRAIN = 10.0
+
+
+class _Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@config_option
+def serve() -> None:
+    """Run everything in one command: web, worker and reconcile loop.
+
+    Ctrl-C or SIGTERM stops it cleanly: requests in flight are answered, running handlers may finish.
+    """
+    config = _prepared()
+    every = f"{config.reconcile.every.total_seconds():g}s"
+    supervisor = Supervisor(
+        {
+            "web": _this("web"),
+            "worker": _this("work"),
+            "reconcile": _this("reconcile", "--every", every),
+        },
+        environment=_environment(),
+        grace=config.worker.drain.total_seconds() + _GRACE_BEYOND_DRAIN,
+    )
+    _on_stop(supervisor.stop)
+    for source in config.sources:
+        click.echo(f"webhooks of {source}: http://{config.web.bind}/webhooks/{source}", err=True)
+    if not config.sources:
+        click.echo("no sources are configured, so every webhook will be refused; see `receiver check`", err=True)
+    supervisor.run()
+
+
+@click.command()
+@config_option
+def web() -> None:
+    """Run the endpoint that providers post to, on gunicorn."""
+    _prepared()
+    command = gunicorn_command()
+    os.execve(command[0], command, _environment())  # noqa: S606 - no shell is wanted
+
+
+@click.command()
+@config_option
+def work() -> None:
+    """Run handlers for new events, until stopped.
+
+    Relative paths in handlers and their settings start at the folder of the configuration file.
+    """
+    config = loaded_config()
+    os.chdir(config.directory)
+    logs.configure(config.log_format)
+    with opened_store(config) as store:
+        engine = LocalEngine(
+            store,
+            plugins.handlers(config),
+            {name: source.provider for name, source in config.sources.items()},
+            lease=config.worker.lease,
+            drain=config.worker.drain,
+        )
+        _on_stop(engine.stop)
+        engine.run()
+
+
+@click.command()
+@config_option
+@click.option("--source", "names", multiple=True, metavar="SOURCE", help="Only this source; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Print what is due, ask nobody.")
+@click.option("--every", type=_Duration(), metavar="DURATION", help="Go on, with a pass every so often, such as 10s.")
+@json_option
+def reconcile(names: tuple[str, ...], dry_run: bool, every: timedelta | None, as_json: bool) -> None:
+    """Ask the providers about open jobs whose time has come.
+
+    One pass by default, fit for cron: exit status 0 if every job that was asked about got an answer, else 1.
+    """
+    config = loaded_config()
+    logs.configure(config.log_format)
+    sources = [configured_source(config, name) for name in names or config.sources]
+    with opened_store(config) as store, ProviderClient() as client:
+        reconciler = Reconciler(store, client)
+        if dry_run:
+            _print_due(reconciler, sources, as_json=as_json)
+        elif every is None:
+            passes = reconciler.run(sources)
+            _print_passes(passes, as_json=as_json)
+            sys.exit(0 if all(done.ok for done in passes) else 1)
+        else:
+            _reconcile_until_stopped(reconciler, sources, every)
+
+
+@click.command()
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Keep what the demonstration writes here.  [default: a temporary folder, removed at the end]",
+)
+def demo(directory: Path | None) -> None:
+    """Show the main job in half a minute, against a stand-in provider on this machine."""
+    sys.exit(0 if demonstration.run(directory) else 1)
+
+
+COMMANDS = (serve, web, work, reconcile, demo)
+
+
+def gunicorn_command() -> list[str]:
+    """The command that serves the endpoint."""
+    settings = files("receiver_deploy") / "gunicorn.conf.py"
+    return [sys.executable, "-m", "gunicorn", "--config", str(settings), "receiver.web:create_app()"]
+
+
+def _prepared() -> Config:
+    """The configuration, with everything that could be wrong found before a process is started."""
+    config = loaded_config()
+    logs.configure(config.log_format)
+    plugins.sources(config)
+    plugins.handlers(config)
+    with opened_store(config):
+        return config
+
+
+def _this(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "receiver", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    file = config_file()
+    return {**os.environ, **({"RECEIVER_CONFIG": str(Path(file).resolve())} if file else {})}
+
+
+def _on_stop(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
+
+
+def _reconcile_until_stopped(reconciler: Reconciler, sources: Sequence[Source], every: timedelta) -> None:
+    stopped = threading.Event()
+    _on_stop(stopped.set)
+    while not stopped.is_set():
+        try:
+            for done in reconciler.run(sources):
+                if done.error:
+                    click.echo(f"{done.source}: {done.error}", err=True)
+        except StoreUnavailable as error:
+            click.echo(f"reconcile: {error}; trying again", err=True)
+        stopped.wait(every.total_seconds())
+
+
+def _print_due(reconciler: Reconciler, sources: Sequence[Source], *, as_json: bool) -> None:
+    rows = [
+        {
+            "source": job.source,
+            "job": job.job_id,
+            "kind": job.kind,
+            "status": str(job.status),
+            "polls": job.poll_count,
+            "next_poll_at": job.next_poll_at,
+            "deadline_at": job.deadline_at,
+        }
+        for source in sources
+        for job in reconciler.due(source)
+    ]
+    print_rows(
+        rows,
+        as_json=as_json,
+        columns=["source", "job", "kind", "status", "polls", "deadline_at"],
+        nothing="nothing is due",
+    )
+
+
+def _print_passes(passes: Sequence[Pass], *, as_json: bool) -> None:
+    rows = [
+        {
+            "source": done.source,
+            "checked": len(done.checked),
+            **{str(finding): done.count(finding) for finding in Finding},
+            "waiting": done.waiting,
+            "error": done.error,
+            "jobs": [_described(checked) for checked in done.checked if checked.finding is not Finding.OPEN],
+        }
+        for done in passes
+    ]
+    columns = ["source", "checked", *map(str, Finding), "waiting"]
+    print_rows(rows, as_json=as_json, columns=columns, nothing="no sources are configured")
+    if as_json:
+        return
+    for done in passes:
+        for checked in done.checked:
+            if checked.finding is not Finding.OPEN or checked.error:
+                job, error = checked.job, f": {checked.error}" if checked.error else ""
+                click.echo(f"{done.source} {job.job_id} ({job.kind}) {checked.finding}{error}")
+        if done.error:
+            click.echo(f"{done.source}: {done.error}", err=True)
+        if done.waiting:
+            click.echo(f"{done.source}: {done.waiting} more are due, but the request budget is spent", err=True)
+
+
+def _described(checked: Checked) -> dict[str, str | None]:
+    return {"job": checked.job.job_id, "finding": str(checked.finding), "error": checked.error}

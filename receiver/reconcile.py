@@ -1,0 +1,215 @@
+"""Ask the provider about open jobs that nobody called back about, and hand the answers to the inbox."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from receiver import backoff, clock, inbox, signals
+from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed
+from receiver.inbox import Source
+from receiver.models import Delivery, Event, Job, Limits, Reading, Response, Schedule, Status, Via
+from receiver.outbound import ProviderClient
+from receiver.signals import announce
+from receiver.store.base import PollResult, Store
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+# Longer than a request may take, so that two passes never ask about the same job at once.
+_LEASE = timedelta(minutes=2)
+_PAUSE_IF_NOT_TOLD = timedelta(seconds=30)
+# A job may be asked for before its provider can find it: gone is what is missing several times.
+_MISSING_MEANS_LOST = 3
+# How long past its deadline a job is still asked about while its provider cannot be reached.
+_UNREACHABLE = timedelta(hours=24)
+
+
+class Finding(StrEnum):
+    """What asking about one job led to."""
+
+    RECOVERED = "recovered"
+    """It ended, and nobody had told us."""
+    KNOWN = "known"
+    """It ended, and we had just heard."""
+    OPEN = "open"
+    EXPIRED = "expired"
+    LOST = "lost"
+    FAILED = "failed"
+    """The request failed; the job stays open."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One job that was asked about."""
+
+    job: Job
+    finding: Finding
+    error: str | None = None
+
+
+@dataclass
+class Pass:
+    """What one pass over one source did."""
+
+    source: str
+    checked: list[Checked] = field(default_factory=list)
+    waiting: int = 0
+    """Jobs that were due, but the request budget was spent."""
+    error: str | None = None
+    """Why the source could not be asked at all."""
+
+    def count(self, finding: Finding) -> int:
+        """How many jobs led to this."""
+        return sum(checked.finding is finding for checked in self.checked)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every job that was asked about got an answer."""
+        return self.error is None and not self.count(Finding.FAILED)
+
+
+class Reconciler:
+    """Makes passes over sources. Any number may run at once: no job is asked about twice."""
+
+    def __init__(self, store: Store, client: ProviderClient) -> None:
+        self._store = store
+        self._client = client
+
+    def due(self, source: Source) -> list[Job]:
+        """The jobs a pass would ask about now."""
+        return self._store.due_jobs(source.name)
+
+    def run(self, sources: Iterable[Source]) -> list[Pass]:
+        """One pass over each source: every job that is due, as far as the request budget reaches.
+
+        Raises:
+            StoreUnavailable: what was learned until then is stored.
+        """
+        return [self._pass(source) for source in sources]
+
+    def _pass(self, source: Source) -> Pass:
+        done = Pass(source.name)
+        due = self._store.due_jobs(source.name)
+        if source.provider.api_key is None:
+            done.checked = [self._without_key(source, job) for job in due]
+            return done
+        # Jobs that come due again meanwhile are for the next pass.
+        while len(done.checked) < len(due) and done.error is None:
+            jobs = self._store.claim_polls(
+                source.name,
+                budget=source.budget or source.provider.budget,
+                learn=source.budget is None,
+                limit=min(_AT_ONCE, len(due) - len(done.checked)),
+                lease=_LEASE,
+            )
+            if not jobs:
+                break
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                done.checked += pool.map(lambda job: self._check(source, job, done), jobs)
+        done.waiting = len(due) - len(done.checked)
+        return done
+
+    def _without_key(self, source: Source, job: Job) -> Checked:
+        """A job nobody can be asked about waits for its webhook until the deadline."""
+        left = job.deadline_at - clock.now()
+        if left <= timedelta(0):
+            return self._end(source, job, Status.EXPIRED)
+        self._store.polled(job, PollResult(wait=left))
+        return Checked(job, Finding.OPEN)
+
+    def _check(self, source: Source, job: Job, done: Pass) -> Checked:
+        request = source.provider.poll(job)
+        try:
+            response = self._client.send(source.provider, request)
+            self._remember(source, source.provider.limits(response))
+            reading = source.provider.read(job, response)
+        except NotFound as error:
+            return self._missing(source, job, error)
+        except RequestFailed as error:
+            if isinstance(error, RateLimited):
+                self._remember(source, Limits(remaining=0, pause=error.retry_after or _PAUSE_IF_NOT_TOLD))
+            if isinstance(error, CredentialsRefused):
+                done.error = f"{error}; check sources.{source.name}.api_key"
+            return self._failed(source, job, error)
+        announce(signals.job_polled, source.name, job=job.job_id, status=reading.status)
+        return self._answered(source, job, reading, _delivery(source, request.path, response))
+
+    def _answered(self, source: Source, job: Job, reading: Reading, delivery: Delivery) -> Checked:
+        receipt = inbox.learn(source, delivery, reading.events, store=self._store)
+        if reading.status is not None and reading.status.terminal:
+            new = receipt is not None and any(event.job_id == job.job_id for event in receipt.events)
+            return Checked(job, Finding.RECOVERED if new else Finding.KNOWN)
+        if job.deadline_at <= clock.now():
+            return self._end(source, job, Status.EXPIRED)
+        wait = backoff.next_poll(self._schedule_of(source, job), job.poll_count)
+        new_word = self._store.polled(
+            job,
+            PollResult(
+                wait=min(wait, job.deadline_at - clock.now()),
+                status=reading.status,
+                raw_status=reading.raw_status,
+                progress=reading.progress,
+            ),
+        )
+        if new_word:
+            announce(signals.status_unknown, source.name, job=job.job_id, raw_status=reading.raw_status)
+        return Checked(job, Finding.OPEN)
+
+    def _missing(self, source: Source, job: Job, error: NotFound) -> Checked:
+        if job.missing_count + 1 >= _MISSING_MEANS_LOST or job.deadline_at <= clock.now():
+            return self._end(source, job, Status.LOST, error=str(error))
+        wait = backoff.next_poll(self._schedule_of(source, job), job.poll_count)
+        self._store.polled(job, PollResult(wait=wait, error=str(error), missing=True))
+        return Checked(job, Finding.OPEN, str(error))
+
+    def _failed(self, source: Source, job: Job, error: RequestFailed) -> Checked:
+        announce(signals.poll_failed, source.name, job=job.job_id, error=str(error))
+        if job.deadline_at + _UNREACHABLE <= clock.now():
+            return self._end(source, job, Status.EXPIRED, error=str(error))
+        wait = backoff.next_poll_after_error(self._schedule_of(source, job), job.error_count + 1)
+        if isinstance(error, RateLimited):
+            wait = error.retry_after or _PAUSE_IF_NOT_TOLD
+        self._store.polled(job, PollResult(wait=wait, error=str(error)))
+        return Checked(job, Finding.FAILED, str(error))
+
+    def _end(self, source: Source, job: Job, status: Status, *, error: str | None = None) -> Checked:
+        """Conclude what no provider told, as an event that handlers can want: `job.expired` or `job.lost`."""
+        event = Event(
+            source=source.name,
+            key=f"{job.job_id}:{status}",
+            type=f"job.{status}",
+            data={"job_id": job.job_id, "kind": job.kind, "last_status": job.raw_status or job.status, "error": error},
+            job_id=job.job_id,
+            kind=job.kind,
+            status=status,
+        )
+        delivery = Delivery(source=source.name, body=b"", received_at=clock.now(), via=Via.DEADLINE)
+        inbox.learn(source, delivery, [event], store=self._store)
+        return Checked(job, Finding(status), error)
+
+    def _remember(self, source: Source, limits: Limits | None) -> None:
+        if limits is not None:
+            self._store.limit(source.name, limits)
+
+    @staticmethod
+    def _schedule_of(source: Source, job: Job) -> Schedule:
+        return source.provider.kinds[source.provider.kind_or_default(job.kind)]
+
+
+def total(passes: Sequence[Pass], finding: Finding) -> int:
+    """How many jobs led to this, over all sources."""
+    return sum(done.count(finding) for done in passes)
+
+
+def _delivery(source: Source, path: str, response: Response) -> Delivery:
+    return Delivery(
+        source=source.name,
+        body=response.body,
+        headers=response.headers,
+        received_at=clock.now(),
+        path=path,
+        via=Via.POLL,
+    )

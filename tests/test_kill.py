@@ -1,0 +1,156 @@
+"""SIGKILL in the middle of everything: nothing acknowledged is lost, nothing runs twice at the same time."""
+
+import json
+import os
+import random
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from receiver import sandbox
+from receiver.config import load
+from receiver.store import open_store
+from tests.running import SECRET, Running, descendants, eventually
+
+DELIVERIES = 500
+
+HANDLER = """
+import json, os, time
+from pathlib import Path
+from receiver import Router
+
+router = Router()
+journal = os.open(Path(__file__).with_name("journal"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def note(what, context):
+    line = json.dumps([what, context.idempotency_key, os.getpid(), time.monotonic()]) + "\\n"
+    os.write(journal, line.encode())
+
+
+@router.on()
+def work(event, context):
+    note("start", context)
+    time.sleep(0.02)
+    note("end", context)
+"""
+
+
+@dataclass
+class Run:
+    """One run of a dispatch, as the handler noted it; a killed one ends when its process did."""
+
+    started: float
+    ended: float
+
+
+def post_until_acknowledged(url: str, job_id: str, deadline: float) -> str:
+    """Do as a patient provider does. Returns the hash of the body that was acknowledged."""
+    body = sandbox.webhook_body("video", job_id)
+    while time.monotonic() < deadline:
+        try:
+            answer = httpx.post(
+                f"{url}/webhooks/creativeai", content=body, headers=sandbox.signed(body, SECRET), timeout=10
+            )
+            if answer.is_success:
+                return sha256(body).hexdigest()
+            assert answer.status_code == 503
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"{job_id} was never acknowledged")
+
+
+def kill_one(pid: int, kind: str, deaths: dict[int, float]) -> None:
+    victims = [child for child, command in descendants(pid).items() if kind in command]
+    if victims:
+        victim = random.choice(victims)  # noqa: S311 - any will do
+        os.kill(victim, signal.SIGKILL)
+        deaths[victim] = time.monotonic()
+
+
+def runs(journal: Path, deaths: dict[int, float]) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    open_runs: dict[tuple[str, int], Run] = {}
+    for line in journal.read_text().splitlines():
+        what, key, pid, moment = json.loads(line)
+        if what == "start":
+            run = open_runs[key, pid] = Run(moment, deaths.get(pid, moment))
+            found.setdefault(key, []).append(run)
+        else:
+            open_runs[key, pid].ended = moment
+    return found
+
+
+@pytest.fixture(scope="module")
+def aftermath(tmp_path_factory):
+    """500 deliveries while web and worker processes are killed: what was acknowledged, and what ran when."""
+    folder = tmp_path_factory.mktemp("kill")
+    (folder / "work.py").write_text(HANDLER)
+    receiver = Running(folder, '[handlers.work]\npath = "work.py"\nconcurrency = 8')
+    deaths: dict[int, float] = {}
+    jobs = [f"job-{number}" for number in range(DELIVERIES)]
+    with (
+        receiver.serving() as process,
+        closing(open_store(load(receiver.config))) as store,
+        ThreadPoolExecutor(8) as providers,
+    ):
+        deadline = time.monotonic() + 60
+        acknowledged = providers.map(lambda job: post_until_acknowledged(receiver.url, job, deadline), jobs)
+        for kind in ("receiver work", "gunicorn", "receiver work", "gunicorn", "receiver work"):
+            before = len(deaths)
+            heard = len(store.list_events(source=None, job_id=None, status=None, limit=DELIVERIES))
+            eventually(
+                lambda heard=heard: (
+                    len(store.list_events(source=None, job_id=None, status=None, limit=DELIVERIES))
+                    >= min(heard + 40, DELIVERIES)
+                )
+            )
+            eventually(lambda kind=kind: any(kind in command for command in descendants(process.pid).values()))
+            kill_one(process.pid, kind, deaths)
+            assert len(deaths) == before + 1
+        hashes = dict(zip(jobs, acknowledged, strict=True))
+        eventually(
+            lambda: len(store.list_dispatches(handler=None, state="done", event_id=None, limit=1000)) == DELIVERIES,
+            within=60,
+        )
+        deliveries = store.list_deliveries(source=None, limit=1000)
+    return hashes, deliveries, runs(folder / "journal", deaths)
+
+
+def test_every_acknowledged_delivery_reads_back_with_the_same_body(aftermath):
+    hashes, deliveries, _ = aftermath
+
+    assert {sha256(row["body"]).hexdigest() for row in deliveries} >= set(hashes.values())
+
+
+def test_every_event_reached_its_handler(aftermath):
+    _, _, by_dispatch = aftermath
+
+    assert len(by_dispatch) == DELIVERIES
+
+
+def test_no_dispatch_ran_twice_at_the_same_time(aftermath):
+    _, _, by_dispatch = aftermath
+
+    overlapping = [
+        key
+        for key, all_runs in by_dispatch.items()
+        for earlier, later in pairwise(all_runs)
+        if later.started < earlier.ended
+    ]
+
+    assert overlapping == []
+
+
+def test_killing_left_dispatches_that_were_rescued(aftermath):
+    _, _, by_dispatch = aftermath
+
+    assert any(len(all_runs) > 1 for all_runs in by_dispatch.values())
