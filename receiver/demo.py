@@ -231,7 +231,7 @@ def _say_what_next(directory: Path) -> None:
 
 def _this_command() -> str:
     """How the person can call `receiver` from where they stand."""
-    program = Path(sys.argv[0])
+    program = Path(sys.argv[0]).absolute()
     return str(program.relative_to(Path.cwd())) if program.is_relative_to(Path.cwd()) else "receiver"
 
 

@@ -482,4 +482,5 @@ def _left(moment: float | None, *, at_most: float = _SILENCE) -> float:
 
 
 def _host(url: httpx.URL) -> str:
-    return url.host[:253] or "a URL without a host"
+    # Not `url.host`, which raises for a name that is no IDNA.
+    return url.raw_host.decode("ascii")[:253] or "a URL without a host"

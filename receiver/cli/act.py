@@ -97,7 +97,7 @@ def send(
         body = body.replace(b'"credits": 30', b'"credits": 31')
     answers = [_post(f"{url or f'http://{config.web.bind}'}/webhooks/{name}", body, headers) for _ in range(repeat)]
     for answer in answers:
-        click.echo(f"{answer.status_code} {answer.reason_phrase}")
+        click.echo(f"{answer.status_code} {httpx.codes.get_reason_phrase(answer.status_code)}")
     if not all(answer.is_success for answer in answers):
         raise click.exceptions.Exit(1)
 

@@ -1,7 +1,9 @@
 """Commands for finding out why: verify and read take recorded traffic and say what Receiver makes of it."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import click
 from receiver import clock, plugins
 from receiver.cli.common import config_option, configured_source, json_option, loaded_config, print_rows, read_lines
 from receiver.errors import NotConfigured, Refused, RequestFailed
-from receiver.models import Delivery, Job, Response
+from receiver.models import Delivery, Job, Response, Trust
 from receiver.providers.base import Provider
 from receiver.signatures import SCHEMES
 
@@ -25,11 +27,11 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 def verify(file: Path, as_json: bool) -> None:
     """Say of each recorded request in FILE whether it is genuine, and if not, why.
 
-    One JSON object a line: `scheme` or `source`, `secret`, `headers`, `body`, and if you like `id`, `now` and
-    `tolerance` (seconds) and `expect` (`valid` or `invalid`, with or without `:reason`). A `source` without `secret`
-    uses the configured ones. Exit status 1 if any request differs from what it expects.
+    One JSON object a line: `scheme` or `source` (or a provider's name), `secret`, `headers`, `body`, and if you like
+    `id`, `now` (seconds since 1970), and `expect` (`valid` or `invalid`, with or without `:reason`). A `source` without
+    `secret` uses the configured ones. Exit status 1 if any request differs from what it expects.
     """
-    rows = [_verified(number, line) for number, line in read_lines(file)]
+    rows = _each(file, _verified)
     columns = ["line", "id", "verdict", "reason", "expect", "hint"]
     print_rows(rows, as_json=as_json, columns=columns, nothing=f"{file} is empty")
     if any(row["as_expected"] is False for row in rows):
@@ -50,7 +52,7 @@ def read_answers(provider: str, kind: str, file: Path, as_json: bool) -> None:
     adapter = plugins.provider(provider)
     if kind not in adapter.kinds:
         raise click.BadParameter(f"{provider} has the kinds {', '.join(adapter.kinds)}", param_hint="KIND")
-    rows = [{"line": number, **_read(adapter(), kind, line)} for number, line in read_lines(file)]
+    rows = _each(file, partial(_read, adapter(), kind))
     columns = ["line", "status", "terminal", "outputs", "error", "request_error", "retry"]
     print_rows(rows, as_json=as_json, columns=columns, nothing=f"{file} is empty")
 
@@ -58,11 +60,10 @@ def read_answers(provider: str, kind: str, file: Path, as_json: bool) -> None:
 COMMANDS = (verify, read_answers)
 
 
-def _verified(number: int, line: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {"line": number, "id": line.get("id"), "expect": line.get("expect"), "hint": None}
+def _verified(line: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": line.get("id"), "expect": line.get("expect"), "hint": None}
     try:
-        _verify(line)
-        row |= {"verdict": "valid", "reason": None}
+        row |= {"verdict": _verdict(line), "reason": None}
     except Refused as refused:
         row |= {"verdict": "invalid", "reason": str(refused.reason), "hint": refused.hint}
     except NotConfigured as error:
@@ -72,29 +73,36 @@ def _verified(number: int, line: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _verify(line: dict[str, Any]) -> None:
-    headers = {str(name).lower(): str(value) for name, value in dict(line.get("headers") or {}).items()}
-    body = _bytes(line.get("body"))
+def _verdict(line: dict[str, Any]) -> str:
+    """`valid`, or `hint` where the source takes unsigned webhooks.
+
+    Raises:
+        Refused: it is not genuine.
+        NotConfigured: there is no such scheme or source.
+    """
     if "scheme" in line:
-        scheme = SCHEMES.get(line["scheme"])
-        if scheme is None:
+        if line["scheme"] not in SCHEMES:
             raise NotConfigured(f"there is no scheme {line['scheme']!r}; there are: {', '.join(SCHEMES)}")
-        scheme.verify(headers, body, [str(line.get("secret", ""))])
-        return
-    source = configured_source(loaded_config(), str(line.get("source")))
-    provider = source.provider
-    if "secret" in line:
-        provider = type(provider)(secrets=[str(line["secret"])])
-    now = datetime.fromtimestamp(line["now"], UTC) if "now" in line else clock.now()
-    provider.verify(Delivery(source=source.name, body=body, headers=headers, received_at=now), now)
+        SCHEMES[line["scheme"]].verify(_headers(line), _body(line), [str(line.get("secret", ""))])
+        return "valid"
+    name = str(line.get("source"))
+    adapter = _adapter(name, line.get("secret"))
+    now = datetime.fromtimestamp(float(line["now"]), UTC) if "now" in line else clock.now()
+    delivery = Delivery(source=name, body=_body(line), headers=_headers(line), received_at=now)
+    return "hint" if adapter.verify(delivery, now) is Trust.HINT else "valid"
+
+
+def _adapter(name: str, secret: object) -> Provider:
+    """The adapter of a configured source, or with a secret at hand, of a provider."""
+    config = loaded_config()
+    if secret is None:
+        return configured_source(config, name).provider
+    table = config.sources.get(name)
+    return plugins.provider(table.provider if table is not None else name)(secrets=[str(secret)])
 
 
 def _read(adapter: Provider, kind: str, line: dict[str, Any]) -> dict[str, Any]:
-    response = Response(
-        status_code=int(line.get("http", 200)),
-        headers={str(name).lower(): str(value) for name, value in dict(line.get("headers") or {}).items()},
-        body=_bytes(line.get("body", "")),
-    )
+    response = Response(status_code=int(line.get("http", 200)), headers=_headers(line), body=_body(line))
     job = Job(
         source=adapter.name,
         job_id=str(line.get("job", "")),
@@ -106,12 +114,13 @@ def _read(adapter: Provider, kind: str, line: dict[str, Any]) -> dict[str, Any]:
         reading = adapter.read(job, response)
     except RequestFailed as error:
         return {"status": None, "request_error": str(error), "retry": error.retry}
-    failure = next((event.failure for event in reversed(reading.events) if event.failure), None)
-    status = reading.status
+    terminal = reading.status is not None and reading.status.terminal
+    # A batch's own event is the last; the others are its clips'.
+    failure = reading.events[-1].failure if terminal and reading.events else None
     return {
-        "status": status and str(status),
+        "status": reading.status and str(reading.status),
         "raw_status": reading.raw_status,
-        "terminal": bool(status and status.terminal),
+        "terminal": terminal,
         "outputs": [output.url for event in reading.events for output in event.outputs],
         "error": failure and failure.message,
         "error_code": failure and failure.code,
@@ -119,6 +128,26 @@ def _read(adapter: Provider, kind: str, line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bytes(body: object) -> bytes:
+def _each(file: Path, examine: Callable[[dict[str, Any]], dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `examine` makes of each line.
+
+    Raises:
+        click.UsageError: a field of a line is not of its type.
+    """
+    rows = []
+    for number, line in read_lines(file):
+        try:
+            rows.append({"line": number, **examine(line)})
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise click.UsageError(f"{file}:{number}: a field is not what it should be: {error}") from error
+    return rows
+
+
+def _headers(line: dict[str, Any]) -> dict[str, str]:
+    return {str(name).lower(): str(value) for name, value in (line.get("headers") or {}).items()}
+
+
+def _body(line: dict[str, Any]) -> bytes:
     """A body as text, or as the JSON it was."""
+    body = line.get("body", "")
     return body.encode() if isinstance(body, str) else json.dumps(body).encode()

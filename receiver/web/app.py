@@ -21,6 +21,7 @@ class Extension:
     sources: Mapping[str, Source]
     store: Store
     quarantine: Quarantine
+    max_body: int
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -34,15 +35,17 @@ def create_app(config: Config | None = None) -> Flask:
     """
     config = config or load()
     app = Flask("receiver.web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = config.web.max_body
+    # One more than allowed, so that a body that is cut off there can be told from one that fits.
+    app.config["MAX_CONTENT_LENGTH"] = config.web.max_body + 1
     # A sender takes a redirect for a failure.
     app.url_map.merge_slashes = False
     # Without this, OPTIONS would be answered 200.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    sources = plugins.sources(config)
     store = open_store(config)
     quarantine = Quarantine(store, max_count=config.quarantine.max_count, max_body=config.quarantine.max_body)
     atexit.register(quarantine.flush)
-    app.extensions["receiver"] = Extension(plugins.sources(config), store, quarantine)
+    app.extensions["receiver"] = Extension(sources, store, quarantine, config.web.max_body)
     app.register_blueprint(deliveries.bp)
 
     @app.get("/healthz")

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import ClientDisconnected, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
 from receiver import clock, inbox, signals
 from receiver.errors import Reason, Refused, StoreUnavailable
@@ -35,7 +35,7 @@ def receive(source: str, anything: str = "") -> Response:
         return _answer(HTTPStatus.UNAUTHORIZED)
     if body is None:
         announce(signals.delivery_refused, source, reason=Reason.TRUNCATED)
-        return _refuse(delivery, Refused(Reason.TRUNCATED, "fewer bytes came than Content-Length announces"))
+        return _refuse(delivery, Refused(Reason.TRUNCATED, "the body was cut off, or its chunks are malformed"))
     try:
         receipt = inbox.accept(configured, delivery, store=store, now=delivery.received_at)
     except Refused as refused:
@@ -69,11 +69,24 @@ def method_not_allowed(error: MethodNotAllowed) -> Response:
 
 
 def _body() -> bytes | None:
-    """The raw body; None if less came than was announced. The answer to that is rarely heard."""
+    """The raw body; None if it was cut off on its way. The answer to that is rarely heard.
+
+    Raises:
+        RequestEntityTooLarge: it is over the limit.
+    """
     try:
-        return request.get_data(cache=False)
-    except ClientDisconnected:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise
+    # The sender went away, or its chunks are none: the server has exceptions of its own for that.
+    except Exception:
         return None
+    # Of a body in chunks Werkzeug gives the first `MAX_CONTENT_LENGTH` bytes without a word about the rest.
+    if len(body) > current_app.extensions["receiver"].max_body:
+        raise RequestEntityTooLarge
+    # Where a sender goes away too soon, gunicorn ends the body as if that were all.
+    announced = request.content_length
+    return body if announced is None or len(body) == announced else None
 
 
 def _delivery(source: str, body: bytes) -> Delivery:
