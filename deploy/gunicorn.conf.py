@@ -3,6 +3,9 @@
 On its own: `RECEIVER_CONFIG=/etc/receiver/receiver.toml gunicorn -c gunicorn.conf.py 'receiver.web:create_app()'`
 """
 
+from typing import Any
+
+from receiver import logs
 from receiver.config import load
 
 _config = load()
@@ -36,3 +39,8 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Have each process log as the configuration says."""
+    logs.configure(_config.log_format)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from receiver import signals
-from receiver.errors import Refused, Unreadable
+from receiver.errors import Reason, Refused, Unreadable
 from receiver.models import Budget, Delivery, Event, Trust
 from receiver.providers.base import Provider
 from receiver.signals import announce
@@ -34,19 +34,15 @@ def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -
         Refused: it is not proven genuine; the caller keeps it in the quarantine.
         StoreUnavailable: nothing was stored; the sender should try again.
     """
-    try:
-        trust = source.provider.verify(delivery, now)
-    except Refused as refused:
-        announce(signals.delivery_refused, source.name, reason=refused.reason)
-        raise
+    provider = source.provider
+    trust = _verified(source, delivery, now)
     delivery = masked(delivery)
     try:
-        events = source.provider.parse(delivery)
-    except Unreadable as error:
-        return _record(store, Record(delivery=delivery, trust=trust, verdict=Verdict.UNREADABLE, note=str(error)))
-    # An adapter's mistake must not lose what may never be sent again; its text may quote the body.
+        events = provider.parse(delivery)
+        note = provider.remark(delivery, events)
     except Exception as error:
-        note = f"the adapter failed: {type(error).__name__}"
+        # An adapter that fails on a genuine body loses nothing: it is kept, to be read again after a fix.
+        note = str(error) if isinstance(error, Unreadable) else f"the adapter failed: {type(error).__name__}"
         return _record(store, Record(delivery=delivery, trust=trust, verdict=Verdict.UNREADABLE, note=note))
     return _record(
         store,
@@ -55,8 +51,8 @@ def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -
             trust=trust,
             verdict=Verdict.HINT if trust is Trust.HINT else Verdict.RECORDED,
             events=_unique(events),
-            note=source.provider.remark(delivery, events),
-            schedules=source.provider.kinds,
+            note=note,
+            schedules=provider.kinds,
         ),
     )
 
@@ -87,6 +83,18 @@ def masked(delivery: Delivery) -> Delivery:
         delivery,
         headers={name: _MASK if name in _SECRET_HEADERS else value for name, value in delivery.headers.items()},
     )
+
+
+def _verified(source: Source, delivery: Delivery, now: datetime) -> Trust:
+    try:
+        return source.provider.verify(delivery, now)
+    except Refused as refused:
+        announce(signals.delivery_refused, source.name, reason=refused.reason)
+        raise
+    except Exception as error:
+        # What a stranger sends must not be able to make an adapter's mistake look like ours.
+        announce(signals.delivery_refused, source.name, reason=Reason.MALFORMED)
+        raise Refused(Reason.MALFORMED, f"the adapter failed on it: {type(error).__name__}") from error
 
 
 def _record(store: Store, record: Record) -> Receipt:

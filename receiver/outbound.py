@@ -419,6 +419,8 @@ def _inflated(inflate: "zlib._Decompress", chunk: bytes, most: int, host: str) -
 def _checked(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
+        # Raises for a name that is not one, only now.
+        _host(parsed)
     except (httpx.InvalidURL, ValueError):
         raise RequestFailed("that is not a URL", retry=False) from None
     if parsed.scheme not in ("http", "https"):
@@ -482,5 +484,4 @@ def _left(moment: float | None, *, at_most: float = _SILENCE) -> float:
 
 
 def _host(url: httpx.URL) -> str:
-    # Not `url.host`, which raises for a name that is no IDNA.
-    return url.raw_host.decode("ascii")[:253] or "a URL without a host"
+    return url.host[:253]

@@ -8,9 +8,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from receiver import backoff, clock, inbox, signals
-from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed
+from receiver.errors import CredentialsRefused, NotFound, RateLimited, ReceiverError, RequestFailed
 from receiver.inbox import Source
-from receiver.models import Delivery, Event, Job, Limits, Reading, Response, Schedule, Status, Via
+from receiver.models import Delivery, Event, Job, Limits, Reading, Request, Response, Schedule, Status, Via
 from receiver.outbound import ProviderClient
 from receiver.signals import announce
 from receiver.store.base import PollResult, Store
@@ -121,21 +121,30 @@ class Reconciler:
         return Checked(job, Finding.OPEN)
 
     def _check(self, source: Source, job: Job, done: Pass) -> Checked:
-        request = source.provider.poll(job)
         try:
-            response = self._client.send(source.provider, request)
-            self._remember(source, source.provider.limits(response))
-            reading = source.provider.read(job, response)
+            request, response, reading = self._ask(source, job)
         except NotFound as error:
             return self._missing(source, job, error)
         except RequestFailed as error:
             if isinstance(error, RateLimited):
-                self._remember(source, Limits(remaining=0, pause=error.retry_after or _PAUSE_IF_NOT_TOLD))
+                self._remember(source, Limits(pause=error.retry_after or _PAUSE_IF_NOT_TOLD))
             if isinstance(error, CredentialsRefused):
                 done.error = f"{error}; check sources.{source.name}.api_key"
             return self._failed(source, job, error)
         announce(signals.job_polled, source.name, job=job.job_id, status=reading.status)
         return self._answered(source, job, reading, _delivery(source, request.path, response))
+
+    def _ask(self, source: Source, job: Job) -> tuple[Request, Response, Reading]:
+        try:
+            request = source.provider.poll(job)
+            response = self._client.send(source.provider, request)
+            self._remember(source, source.provider.limits(response))
+            return request, response, source.provider.read(job, response)
+        except ReceiverError:
+            raise
+        # An adapter's mistake must not keep other jobs from being asked about; its text may quote the answer.
+        except Exception as error:
+            raise RequestFailed(f"the adapter failed: {type(error).__name__}") from error
 
     def _answered(self, source: Source, job: Job, reading: Reading, delivery: Delivery) -> Checked:
         receipt = inbox.learn(source, delivery, reading.events, store=self._store)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from tabulate import tabulate
 
 from receiver import plugins
@@ -20,7 +21,9 @@ _WIDEST = 60
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
+    # Both the group and the command have the option: what is written on the line overrules the variable.
+    written = ctx.get_parameter_source("config_file") is ParameterSource.COMMANDLINE
+    if value is not None and (written or ctx.find_root().obj is None):
         ctx.find_root().obj = value
 
 

@@ -221,7 +221,9 @@ def said(data: Mapping[str, Any]) -> str:
     """The provider's own message in an error answer, for the end of ours."""
     error = data.get("error", data)
     text = error.get("message") if isinstance(error, dict) else error
-    return f": {reason[:200]}" if (reason := sentence(text)) else ""
+    reason = (sentence(text) or "")[:200]
+    # It ends up in logs and on terminals, as part of one line.
+    return f": {''.join(letter if letter.isprintable() else '?' for letter in reason)}" if reason else ""
 
 
 def _passing(code: int) -> bool:

@@ -6,6 +6,7 @@ import json
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ from receiver.store.writer import Writer
 
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
 _LONGEST_ERROR = 4000
+_LONGEST_SWITCH = 5.0
+_SWITCH_POLL = 0.005
 
 
 class SQLiteStore(Store):
@@ -284,11 +287,15 @@ class SQLiteStore(Store):
                 VALUES (:source, :count, :remaining, :resets_at, :paused_until)
                 ON CONFLICT (source) DO UPDATE SET
                     count = coalesce(excluded.count, count),
-                    remaining = excluded.remaining,
-                    resets_at = excluded.resets_at,
+                    -- Answers overtake each other: until the reset, what is left only ever becomes less.
+                    remaining = iif(resets_at > :now,
+                        min(coalesce(remaining, excluded.remaining), coalesce(excluded.remaining, remaining)),
+                        excluded.remaining),
+                    resets_at = iif(resets_at > :now, resets_at, excluded.resets_at),
                     paused_until = coalesce(excluded.paused_until, paused_until)
                 """,
                 {
+                    "now": to_text(now),
                     "source": source,
                     "count": limits.count,
                     "remaining": limits.remaining,
@@ -427,12 +434,29 @@ def _connect(path: Path) -> sqlite3.Connection:
     # Threads share it, one at a time; `isolation_level=None` leaves every BEGIN to us.
     connection = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    # Switching to WAL needs the database for itself for a moment; several processes may start at once.
-    connection.execute("PRAGMA busy_timeout = 5000")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        _switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Of several processes that switch a new file at once, SQLite turns all but one away without any wait."""
+    deadline = time.monotonic() + _LONGEST_SWITCH
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_SWITCH_POLL)
+        else:
+            return
 
 
 def _refuse_network_file_system(path: Path) -> None:
