@@ -3,6 +3,10 @@
 On its own: `RECEIVER_CONFIG=/etc/receiver/receiver.toml gunicorn -c gunicorn.conf.py 'receiver.web:create_app()'`
 """
 
+import logging
+import socket
+import struct
+from datetime import timedelta
 from typing import Any
 
 from receiver import logs
@@ -41,6 +45,24 @@ errorlog = "-"
 loglevel = "warning"
 
 
+def when_ready(server: Any) -> None:
+    """Bound how long a sender may fall silent within a request: gunicorn's threads would wait for it for ever.
+
+    Linux hands the listener's option on to every connection it accepts.
+    """
+    seconds, rest = divmod(_config.web.longest_silence, timedelta(seconds=1))
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, rest // timedelta(microseconds=1))
+        )
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Have each process log as the configuration says."""
     logs.configure(_config.log_format)
+    logging.getLogger("gunicorn.error").addFilter(_is_ours_to_mend)
+
+
+def _is_ours_to_mend(record: logging.LogRecord) -> bool:
+    """Whether a line is worth keeping: any stranger could fill the log with the traces of broken connections."""
+    return not record.getMessage().startswith("Socket error processing request")

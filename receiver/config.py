@@ -162,6 +162,8 @@ class WebConfig(_Table):
     """How many requests each of them answers at once."""
     max_body: Size = 2**20
     """The largest body accepted."""
+    longest_silence: Duration = timedelta(seconds=10)
+    """How long a sender may fall silent within a request."""
 
 
 class WorkerConfig(_Table):

@@ -5,27 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
+from tests.watch import eventually
+
 SECRET = "the-signing-secret"
 API_KEY = "the-api-key"
-
-
-def eventually(condition: Callable[[], object], *, within: float = 20.0) -> None:
-    """Return once the condition holds.
-
-    Raises:
-        AssertionError: it did not within so many seconds.
-    """
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within} s"
-        time.sleep(0.02)
 
 
 def free_port() -> int:
@@ -66,7 +55,7 @@ class Running:
                 [sys.executable, "-m", "receiver", "serve"], env=self.environment, stdout=log, stderr=log
             )
         try:
-            eventually(lambda: self.ready() or process.poll() is not None)
+            eventually(lambda: self.ready() or process.poll() is not None, within=30)
             assert process.poll() is None, self.log
             yield process
             process.send_signal(signal.SIGTERM)

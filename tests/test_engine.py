@@ -470,18 +470,6 @@ def test_lets_what_runs_finish_when_it_is_stopped(store, gate):
         assert the_dispatch(store)["state"] == "done"
 
 
-def test_takes_nothing_new_when_it_is_stopped(store, gate):
-    receive(store, an_event("job_1"), an_event("job_2"))
-
-    with working(engine := an_engine(store, a_handler(gate, concurrency=1))) as thread, gate:
-        eventually(lambda: gate.entered)
-        engine.stop()
-        gate.opened.set()
-        thread.join(LONG)
-
-    assert gate.entered == ["job_1"]
-
-
 def test_leaves_to_others_what_does_not_finish(store, caplog, gate):
     receive(store)
 
@@ -494,13 +482,14 @@ def test_leaves_to_others_what_does_not_finish(store, caplog, gate):
     eventually(lambda: the_dispatch(store)["state"] == "done")
 
 
-def test_may_be_stopped_before_it_begins(store):
-    engine = an_engine(store)
+def test_takes_nothing_once_it_is_stopped(store):
+    dispatch(store, an_event())
+    engine = an_engine(store, a_handler(print))
     engine.stop()
 
     engine.run()
 
-    assert engine._ended.is_set()
+    assert the_dispatch(store)["state"] == "pending"
 
 
 def test_goes_on_when_the_store_is_there_again(database, caplog):

@@ -18,7 +18,8 @@ import pytest
 from receiver import sandbox
 from receiver.config import load
 from receiver.store import open_store
-from tests.running import SECRET, Running, descendants, eventually
+from tests.running import SECRET, Running, descendants
+from tests.watch import eventually
 
 DELIVERIES = 500
 

@@ -571,11 +571,13 @@ def _store_event(
 ) -> tuple[Event, bool]:
     """Insert a new event and move its job. Also whether its status is a word not seen for the job before."""
     job = _job_row(db, event.source, event.job_id) if event.job_id is not None else None
+    # A status word we do not know is progress, as far as we can tell.
+    told = event.status or (Status.RUNNING if event.raw_status is not None else None)
     recorded = replace(
         event,
         trust=record.trust,
         via=record.delivery.via,
-        standing=standing(Status(job["status"]) if job else None, event.status),
+        standing=standing(Status(job["status"]) if job else None, told),
         recorded_at=now,
     )
     row = db.execute(

@@ -34,11 +34,12 @@ print("opened", flush=True)
 
 WRITE = """
 import sys
+from datetime import timedelta
 from pathlib import Path
 from receiver.store.sqlite import SQLiteStore
 from tests.store.contract import a_record, an_event
 
-store, name, count = SQLiteStore(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+store, name, count = SQLiteStore(Path(sys.argv[1]), timeout=timedelta(minutes=1)), sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(count):
