@@ -23,6 +23,7 @@ from receiver.providers.creativeai import CreativeAI
 
 _log = logging.getLogger(__name__)
 
+_LOOK_EVERY = 0.05
 _ATTEMPTS_AT = (0.0, 5.0, 30.0)
 _OBJECTS = {"video": "video.generation", "batch": "video.batch"}
 _SUFFIXES = {"image": "png", "voice": "mp3"}
@@ -78,7 +79,7 @@ class Sandbox:
         """The paths of the status calls answered, in order."""
 
     def __enter__(self) -> "Sandbox":
-        self._run(self._server.serve_forever)
+        self._run(lambda: self._server.serve_forever(poll_interval=_LOOK_EVERY))
         return self
 
     def __exit__(self, *error: object) -> None:

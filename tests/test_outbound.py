@@ -720,7 +720,17 @@ class TestAddresses:
             fetch(url)
 
     @pytest.mark.parametrize(
-        "url", ["http://", "http:///a", "http://[::1", "http://a\nb/", "http://a/\ud800", "http://a..b/", "http://a:0/"]
+        "url",
+        [
+            "http://",
+            "http:///a",
+            "http://[::1",
+            "http://a\nb/",
+            "http://a/\ud800",
+            "http://a..b/",
+            "http://a:0/",
+            "http://xn--/",
+        ],
     )
     def test_what_is_no_url_is_a_failed_request(self, url):
         with pytest.raises(RequestFailed):

@@ -8,7 +8,7 @@ import click
 import httpx
 
 from receiver import plugins, sandbox
-from receiver.cli.common import config_option, configured_source, loaded_config, opened_store
+from receiver.cli.common import NUMBER, config_option, configured_source, loaded_config, opened_store
 from receiver.config import Config
 from receiver.errors import NotConfigured, ReceiverError
 
@@ -34,7 +34,7 @@ def track(source: str, job: str, kind: str, metadata: str) -> None:
 
 @click.command()
 @config_option
-@click.argument("dispatch", type=int)
+@click.argument("dispatch", type=NUMBER)
 def retry(dispatch: int) -> None:
     """Run a dead or cancelled DISPATCH again, with all its attempts and the same idempotency key."""
     with opened_store(loaded_config()) as store:
@@ -45,7 +45,7 @@ def retry(dispatch: int) -> None:
 
 @click.command()
 @config_option
-@click.argument("event", type=int)
+@click.argument("event", type=NUMBER)
 @click.option("--handler", "names", multiple=True, metavar="HANDLER", help="Only for this handler; may be repeated.")
 def replay(event: int, names: tuple[str, ...]) -> None:
     """Run the handlers for a recorded EVENT again, as new dispatches with new idempotency keys."""

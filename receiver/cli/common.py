@@ -17,6 +17,9 @@ from receiver.inbox import Source
 from receiver.store import Store, open_store
 from receiver.store.base import Row
 
+NUMBER = click.IntRange(1, 10**9)
+"""An id or a count: no larger than a database can take."""
+
 _WIDEST = 60
 
 
@@ -38,9 +41,7 @@ config_option = click.option(
     help="The configuration file.  [default: receiver.toml]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-limit_option = click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(1), help="Print at most so many."
-)
+limit_option = click.option("--limit", default=50, show_default=True, type=NUMBER, help="Print at most so many.")
 
 
 def config_file() -> str | None:

@@ -1,6 +1,7 @@
 """Commands that show what is known: jobs, events, deliveries, dispatches, check."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,15 @@ import click
 from pydantic import SecretStr
 
 from receiver import plugins
-from receiver.cli.common import config_option, json_option, limit_option, loaded_config, opened_store, print_rows
+from receiver.cli.common import (
+    NUMBER,
+    config_option,
+    json_option,
+    limit_option,
+    loaded_config,
+    opened_store,
+    print_rows,
+)
 from receiver.config import Config
 from receiver.errors import RequestFailed
 from receiver.inbox import Source
@@ -87,7 +96,7 @@ def deliveries(source: str | None, rejected: bool, limit: int, as_json: bool) ->
 @click.option(
     "--state", type=click.Choice([str(state) for state in State]), help="Only in this state; dead ones await `retry`."
 )
-@click.option("--event", "event_id", type=int, metavar="EVENT", help="Only of this event.")
+@click.option("--event", "event_id", type=NUMBER, metavar="EVENT", help="Only of this event.")
 @limit_option
 @json_option
 def dispatches(handler: str | None, state: str | None, event_id: int | None, limit: int, as_json: bool) -> None:
@@ -112,6 +121,8 @@ def check(offline: bool) -> None:
     sources, handlers = plugins.sources(config), plugins.handlers(config)
     for key, value in _flattened(_tables(config, handlers)):
         click.echo(f"{key} = {json.dumps(value)}")
+    for variable in _strange_variables(click.get_current_context()):
+        click.echo(f"{variable}: no setting or option has that name", err=True)
     with opened_store(config) as store:
         store.prove()
     click.echo("\nstore: commits")
@@ -124,6 +135,19 @@ def check(offline: bool) -> None:
 
 
 COMMANDS = (jobs, events, deliveries, dispatches, check)
+
+
+def _strange_variables(context: click.Context) -> list[str]:
+    """The variables that look like ours and mean nothing, because they are misspelt."""
+    group = context.find_root().command
+    commands = group.commands if isinstance(group, click.Group) else {}
+    known = [f"RECEIVER_{name.upper()}" for name in (*Config.model_fields, "config")]
+    options = [f"RECEIVER_{name.upper()}_" for name in commands]
+    return [
+        name
+        for name in sorted(os.environ)
+        if name.startswith("RECEIVER_") and name.partition("__")[0] not in known and not name.startswith(tuple(options))
+    ]
 
 
 def _tables(config: Config, handlers: Sequence[Handler]) -> dict[str, Any]:

@@ -1,0 +1,218 @@
+"""Commands that change something."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from receiver.cli import main
+from receiver.config import load
+from receiver.models import State
+from receiver.store import open_store
+from tests.cli.conftest import TABLES
+from tests.running import SECRET, Running, free_port
+
+UNSIGNED = '[sources.creativeai]\nprovider = "creativeai"\nunsigned = true\napi_key = "key"'
+TYPES = [
+    "video.generation.completed",
+    "video.generation.failed",
+    "video.batch.completed",
+    "image.generation.completed",
+    "voice.generation.failed",
+    "compose.generation.completed",
+    "chart-to-video.generation.completed",
+]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A receiver that runs; the tests keep apart by their jobs."""
+    receiver = Running(tmp_path_factory.mktemp("running"), "")
+    with receiver.serving():
+        yield receiver
+
+
+@pytest.fixture
+def send(running, monkeypatch):
+    """Runs `receiver send`."""
+    monkeypatch.setenv("RECEIVER_CONFIG", str(running.config))
+    return lambda *arguments: CliRunner().invoke(main, ["send", *arguments], catch_exceptions=False)
+
+
+class TestTrack:
+    def test_expects_a_job(self, receiver, store):
+        result = receiver("track", "creativeai", "vgen_1", "--kind", "video")
+
+        assert (result.exit_code, result.stdout) == (0, "vgen_1 is tracked\n")
+        assert store.job("creativeai", "vgen_1").kind == "video"
+
+    def test_keeps_metadata(self, receiver, store):
+        receiver("track", "creativeai", "vgen_1", "--kind", "video", "--metadata", '{"order": 17}')
+
+        assert store.job("creativeai", "vgen_1").metadata == {"order": 17}
+
+    def test_may_be_repeated(self, receiver, store):
+        receiver("track", "creativeai", "vgen_1", "--kind", "video")
+
+        result = receiver("track", "creativeai", "vgen_1", "--kind", "video", "--metadata", '{"order": 17}')
+
+        assert result.stdout == "vgen_1 was known already; its kind and metadata are updated\n"
+        assert store.job("creativeai", "vgen_1").metadata == {"order": 17}
+
+    @pytest.mark.parametrize(
+        ("arguments", "error"),
+        [
+            pytest.param(["none", "a", "--kind", "video"], "there is no source 'none'", id="source"),
+            pytest.param(["creativeai", "a", "--kind", "none"], "creativeai has the kinds video, batch", id="kind"),
+            pytest.param(["creativeai", "a"], "Missing option '--kind'", id="no-kind"),
+            pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "{"], "not JSON", id="metadata"),
+            pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "[]"], "a JSON object", id="list"),
+        ],
+    )  # fmt: skip
+    def test_says_what_is_wrong(self, receiver, arguments, error):
+        result = receiver("track", *arguments)
+
+        assert result.exit_code == 2
+        assert error in result.stderr
+
+
+class TestRetry:
+    @pytest.mark.parametrize("decision", ["dead", "cancel"])
+    def test_makes_a_dispatch_due_again(self, receiver, store, post, attempted, decision):
+        dispatch = attempted(post("vgen_1"), decision, "no such order")
+
+        result = receiver("retry", dispatch)
+
+        assert (result.exit_code, result.stdout) == (0, f"dispatch {dispatch} is due again\n")
+        [row] = store.list_dispatches(handler=None, state=State.PENDING, event_id=None, limit=10)
+        assert row["attempt_count"] == 0
+
+    def test_leaves_what_is_done(self, receiver, post, attempted):
+        dispatch = attempted(post("vgen_1"), "done")
+
+        result = receiver("retry", dispatch)
+
+        assert result.exit_code == 2
+        assert f"dispatch {dispatch} is neither dead nor cancelled" in result.stderr
+
+    def test_says_that_there_is_none(self, receiver, store):
+        assert receiver("retry", "7").exit_code == 2
+
+
+class TestReplay:
+    def test_makes_new_dispatches(self, receiver, store, post, attempted):
+        event = post("vgen_1")
+        attempted(event, "done")
+
+        result = receiver("replay", event.id)
+
+        assert (result.exit_code, result.stdout) == (0, f"event {event.id}: 1 new dispatches 2\n")
+        rows = store.list_dispatches(handler="orders", state=None, event_id=event.id, limit=10)
+        assert [row["state"] for row in rows] == ["pending", "done"]
+
+    def test_gives_another_idempotency_key(self, receiver, store, post, attempted):
+        event = post("vgen_1")
+        attempted(event, "done")
+
+        receiver("replay", event.id)
+
+        rows = store.list_dispatches(handler=None, state=None, event_id=event.id, limit=10)
+        assert len({row["idempotency_key"] for row in rows}) == 2
+
+    def test_can_be_for_one_handler(self, receiver, post):
+        assert receiver("replay", post("vgen_1").id, "--handler", "orders").exit_code == 0
+
+    def test_runs_only_handlers_that_want_the_event(self, receiver, post):
+        event = post("vgen_1", status="failed")
+
+        assert receiver("replay", event.id).stdout == f"event {event.id}: 0 new dispatches\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "error"),
+        [
+            pytest.param(["7"], "there is no event 7", id="event"),
+            pytest.param(["1", "--handler", "log"], "log: no handler of that name wants event 1", id="handler"),
+        ],
+    )
+    def test_says_what_is_wrong(self, receiver, post, arguments, error):
+        post("vgen_1")
+
+        result = receiver("replay", *arguments)
+
+        assert result.exit_code == 2
+        assert error in result.stderr
+
+
+class TestSend:
+    @pytest.mark.parametrize("event_type", TYPES)
+    def test_is_accepted(self, send, running, event_type):
+        result = send("--type", event_type, "--job", event_type)
+
+        store = open_store(load(running.config))
+        [row] = store.list_events(source=None, job_id=event_type, status=None, limit=10)
+        store.close()
+        assert (result.exit_code, result.stdout) == (0, "202 Accepted\n")
+        assert row["type"] == event_type
+
+    def test_repeats_itself(self, send):
+        assert send("--job", "repeated", "--repeat", "3").stdout == "202 Accepted\n200 OK\n200 OK\n"
+
+    @pytest.mark.parametrize("event_type", TYPES)
+    def test_is_refused_when_changed(self, send, event_type):
+        result = send("--type", event_type, "--job", f"changed-{event_type}", "--tamper")
+
+        assert (result.exit_code, result.stdout) == (1, "401 Unauthorized\n")
+
+    def test_is_refused_without_a_signature(self, send):
+        result = send("--job", "unsigned", "--unsigned")
+
+        assert (result.exit_code, result.stdout) == (1, "401 Unauthorized\n")
+
+    def test_is_refused_with_another_secret(self, send):
+        assert send("--job", "forged", "--secret", "another-secret").exit_code == 1
+
+    def test_can_go_elsewhere(self, receiver, running):
+        result = receiver("send", "--job", "elsewhere", "--url", running.url)
+
+        assert result.stdout == "202 Accepted\n"
+
+    def test_needs_no_secret_to_be_unsigned(self, receiver, config, running):
+        config.write_text(UNSIGNED)
+
+        result = receiver("send", "--job", "unsigned", "--unsigned", "--url", running.url)
+
+        assert result.stdout == "401 Unauthorized\n"
+
+    @pytest.mark.parametrize(
+        ("tables", "arguments", "error"),
+        [
+            pytest.param("", [], "say which --source (none is configured)", id="no-source"),
+            pytest.param(
+                TABLES + TABLES.replace("creativeai]", "other]").partition("[handlers")[0],
+                [],
+                "say which --source (creativeai, other)",
+                id="two-sources",
+            ),
+            pytest.param(TABLES, ["--source", "none"], "there is no source 'none'", id="unknown-source"),
+            pytest.param(TABLES, ["--type", "video"], "such as video.generation.completed", id="type"),
+            pytest.param(UNSIGNED, [], "the source creativeai has no secret", id="no-secret"),
+        ],
+    )  # fmt: skip
+    def test_says_what_is_wrong(self, receiver, config, tables, arguments, error):
+        config.write_text(tables)
+
+        result = receiver("send", *arguments)
+
+        assert result.exit_code == 2
+        assert error in result.stderr
+
+    @pytest.mark.parametrize("url", [None, "nowhere"], ids=["nobody", "no-url"])
+    def test_fails_where_nobody_answers(self, receiver, url):
+        result = receiver("send", "--url", url or f"http://127.0.0.1:{free_port()}")
+
+        assert result.exit_code == 1
+        assert result.stderr.startswith("receiver: nothing answers at ")
+        assert result.stderr.count("\n") == 1
+
+    def test_does_not_show_the_secret(self, send):
+        assert SECRET not in json.dumps(send("--job", "shown").output)

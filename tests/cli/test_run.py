@@ -1,0 +1,179 @@
+"""Commands that run: the reconcile pass, and how the others begin and end."""
+
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from receiver.models import Schedule
+from tests.cli.conftest import TABLES
+from tests.running import eventually
+from tests.scripted import Answer, Scripted, always, job
+
+NOTHING, HOUR = timedelta(0), timedelta(hours=1)
+DUE = Schedule(first=NOTHING, every=HOUR, longest=HOUR, deadline=HOUR)
+COLUMNS = ["source", "checked", "recovered", "known", "open", "expired", "lost", "failed", "waiting"]
+
+
+@pytest.fixture
+def provider(config):
+    """The provider of the configured source."""
+    with Scripted(job("completed")) as server:
+        config.write_text(TABLES.replace("http://127.0.0.1:9", server.url))
+        yield server
+
+
+@pytest.fixture
+def due(store):
+    """Two jobs that are due."""
+    for job_id in ("vgen_1", "vgen_2"):
+        store.track("creativeai", job_id, kind="video", schedule=DUE)
+
+
+class TestReconcile:
+    def test_makes_one_pass(self, receiver, provider, due):
+        result = receiver("reconcile")
+
+        lines = result.stdout.splitlines()
+        assert result.exit_code == 0
+        assert lines[0].split() == COLUMNS
+        assert lines[2].split() == ["creativeai", "2", "2", "0", "0", "0", "0", "0", "0"]
+
+    def test_names_the_jobs_that_ended(self, receiver, provider, due):
+        lines = receiver("reconcile").stdout.splitlines()
+
+        assert sorted(lines[3:]) == ["creativeai vgen_1 (video) recovered", "creativeai vgen_2 (video) recovered"]
+
+    def test_prints_objects_for_programs(self, as_json, provider, due):
+        [row] = as_json("reconcile")
+
+        assert (row["source"], row["checked"], row["recovered"]) == ("creativeai", 2, 2)
+        assert sorted(found["job"] for found in row["jobs"]) == ["vgen_1", "vgen_2"]
+
+    def test_succeeds_when_nothing_is_due(self, receiver, provider):
+        assert receiver("reconcile").exit_code == 0
+
+    def test_says_that_there_are_no_sources(self, receiver, config):
+        config.write_text("")
+
+        assert receiver("reconcile").stdout == "no sources are configured\n"
+
+    def test_fails_when_a_job_got_no_answer(self, receiver, provider, due):
+        provider.answer = always(Answer({"error": {"message": "oh"}}, status=500))
+
+        result = receiver("reconcile")
+
+        assert result.exit_code == 1
+        assert "creativeai vgen_1 (video) failed: HTTP 500: oh" in result.stdout.splitlines()
+
+    def test_fails_when_the_key_is_refused(self, receiver, provider, due):
+        provider.answer = always(Answer({}, status=401))
+
+        result = receiver("reconcile")
+
+        assert result.exit_code == 1
+        assert "check sources.creativeai.api_key" in result.stderr
+
+    def test_says_how_many_wait_for_the_budget(self, receiver, config, provider, due):
+        config.write_text(config.read_text().replace("[handlers", 'budget = "1/min"\n[handlers'))
+
+        result = receiver("reconcile")
+
+        assert result.exit_code == 0
+        assert "creativeai: 1 more are due" in result.stderr
+
+    def test_does_not_let_a_provider_write_on_the_terminal(self, receiver, provider, due):
+        provider.answer = always(Answer({"error": {"message": "\x1b[31mred\nsecond line"}}, status=500))
+
+        result = receiver("reconcile")
+
+        assert "\x1b" not in result.output
+        assert len(result.stdout.splitlines()) == 5
+
+    def test_can_be_for_one_source(self, receiver, config, provider, store, due):
+        other = config.read_text().replace("[sources.creativeai]", "[sources.other]").partition("[handlers")[0]
+        config.write_text(config.read_text() + other)
+        store.track("other", "vgen_3", kind="video", schedule=DUE)
+
+        receiver("reconcile", "--source", "other")
+
+        assert provider.paths == ["/v1/video/generations/vgen_3"]
+
+    def test_says_that_there_is_no_such_source(self, receiver, provider):
+        result = receiver("reconcile", "--source", "none")
+
+        assert result.exit_code == 2
+        assert "there is no source 'none'" in result.stderr
+
+
+class TestDryRun:
+    def test_prints_what_is_due(self, receiver, provider, due):
+        lines = receiver("reconcile", "--dry-run").stdout.splitlines()
+
+        assert lines[0].split() == ["source", "job", "kind", "status", "polls", "deadline", "at"]
+        assert sorted(line.split()[1] for line in lines[2:]) == ["vgen_1", "vgen_2"]
+
+    def test_prints_objects_for_programs(self, as_json, provider, due):
+        assert [row["kind"] for row in as_json("reconcile", "--dry-run")] == ["video", "video"]
+
+    def test_asks_nobody(self, receiver, provider, due):
+        receiver("reconcile", "--dry-run")
+
+        assert provider.asked == []
+
+    def test_takes_nothing(self, receiver, provider, due):
+        receiver("reconcile", "--dry-run")
+
+        assert "vgen_1" in receiver("reconcile", "--dry-run").stdout
+
+    def test_says_that_nothing_is_due(self, receiver, provider):
+        assert receiver("reconcile", "--dry-run").stdout == "nothing is due\n"
+
+
+class TestGoingOn:
+    @pytest.fixture
+    def reconciling(self, config, provider):
+        """`receiver reconcile --every 50ms`, in a process of its own."""
+        command = [sys.executable, "-m", "receiver", "--config", str(config), "reconcile", "--every", "50ms"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            yield process
+            process.kill()
+
+    def test_finds_what_comes_due(self, store, provider, reconciling):
+        store.track("creativeai", "vgen_1", kind="video", schedule=DUE)
+        eventually(lambda: provider.asked)
+        store.track("creativeai", "vgen_2", kind="video", schedule=DUE)
+
+        eventually(lambda: len(provider.asked) == 2)
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminated", "interrupted"])
+    def test_stops_when_asked_to(self, store, provider, reconciling, number):
+        store.track("creativeai", "vgen_1", kind="video", schedule=DUE)
+        eventually(lambda: store.job("creativeai", "vgen_1").finished_at)
+
+        reconciling.send_signal(number)
+
+        assert reconciling.wait(10) == 0
+
+
+@pytest.mark.parametrize("name", ["serve", "web", "work", "reconcile"])
+def test_a_broken_configuration_starts_nothing(receiver, config, name):
+    config.write_text("[sources.a]\nprovider = 'none'\n[handlers.a]\npath = 'none.py'")
+
+    result = receiver(name)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("receiver: ")
+
+
+def test_a_worker_stops_when_asked_to(config, store, post):
+    post("vgen_1")
+    command = [sys.executable, "-m", "receiver", "--config", str(config), "work"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        eventually(lambda: store.list_dispatches(handler="orders", state="done", event_id=None, limit=1))
+
+        process.terminate()
+
+        assert process.wait(10) == 0

@@ -1,0 +1,127 @@
+"""The wheel, installed away from the checkout, is complete."""
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# What a build reads; tests and what earlier builds left stay behind.
+SOURCES = ["receiver", "handlers", "deploy", "pyproject.toml", "README.md", "LICENSE"]
+TABLES = """
+[sources.creativeai]
+provider = "creativeai"
+secrets = ["a-secret"]
+
+[handlers.log]
+
+[handlers.archive]
+directory = "media"
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy, so that nothing is left in the checkout."""
+    copy, built = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, copy)
+    run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built)], cwd=copy)
+    [file] = built.glob("*.whl")
+    return file
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """A folder with the wheel's content, and nothing else."""
+    folder = tmp_path_factory.mktemp("installed")
+    run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder), wheel])
+    return folder
+
+
+@pytest.fixture
+def python(installed, tmp_path):
+    """Runs Python with the installed wheel and the libraries, without the checkout."""
+    (tmp_path / "receiver.toml").write_text(TABLES)
+
+    def run_python(*arguments):
+        # Without `site`, the file that leads to the checkout is not read.
+        paths = [str(installed), *site.getsitepackages()]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+        return run([sys.executable, "-S", *arguments], cwd=tmp_path, env=environment)
+
+    return run_python
+
+
+def run(command, **more):
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120, **more)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def files(folder, pattern):
+    return {path.relative_to(folder) for path in folder.rglob(pattern)}
+
+
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [("receiver", "receiver"), ("handlers", "receiver_handlers"), ("deploy", "receiver_deploy")],
+    ids=lambda name: name,
+)
+def test_every_module_is_in_it(installed, folder, package):
+    assert files(installed / package, "*.py") == files(ROOT / folder, "*.py")
+
+
+def test_nothing_else_takes_a_name(installed):
+    names = {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")}
+
+    assert names == {"bin", "receiver", "receiver_deploy", "receiver_handlers"}
+
+
+def test_it_says_that_it_is_typed(installed):
+    assert (installed / "receiver" / "py.typed").exists()
+
+
+def test_it_has_the_licence(wheel):
+    assert any(name.endswith("/LICENSE") for name in zipfile.ZipFile(wheel).namelist())
+
+
+def test_it_is_not_the_checkout_that_runs(python, installed):
+    printed = python("-c", "import receiver, receiver_handlers; print(receiver.__file__, receiver_handlers.__file__)")
+
+    assert all(Path(file).is_relative_to(installed) for file in printed.split())
+
+
+def test_its_configuration_is_checked_with_the_shipped_handlers(python):
+    lines = python("-m", "receiver", "check", "--offline").splitlines()
+
+    assert lines[-2:] == ["handler log: loaded", "handler archive: loaded"]
+
+
+def test_it_finds_every_provider(python):
+    printed = python("-c", "import json; from receiver import plugins; print(json.dumps(sorted(plugins.providers())))")
+
+    shipped = {path.stem for path in (ROOT / "receiver" / "providers").glob("*.py")} - {"__init__", "base"}
+    assert set(json.loads(printed)) >= shipped
+
+
+def test_it_finds_what_gunicorn_needs(python):
+    program = """
+from gunicorn.app.wsgiapp import WSGIApplication
+from receiver.cli.run import gunicorn_command
+import sys
+
+sys.argv = ["gunicorn", "--check-config", *gunicorn_command()[3:]]
+WSGIApplication().run()
+"""
+
+    python("-c", program)

@@ -1,0 +1,811 @@
+"""Reconcile: a real store, real requests, and a provider that answers what each test tells it to."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from receiver import clock, inbox, signals
+from receiver.config import load
+from receiver.models import Budget, Delivery, Schedule, Standing, Status, Via
+from receiver.outbound import ProviderClient
+from receiver.providers.creativeai import CreativeAI
+from receiver.reconcile import Finding, Reconciler, total
+from receiver.sandbox import Sandbox, signed, webhook_body
+from receiver.store import open_store
+from receiver.store.sqlite import SQLiteStore
+from tests.running import API_KEY, SECRET, Running, free_port
+from tests.scripted import Allowance, Answer, Scripted, always, in_turn, job
+from tests.support import sample
+from tests.watch import hearing
+
+NOTHING, HOUR = timedelta(0), timedelta(hours=1)
+PLENTY = Budget(1000, per=timedelta(minutes=1))
+DUE = Schedule(first=NOTHING, every=HOUR, longest=HOUR, deadline=HOUR)
+OVERDUE = replace(DUE, deadline=timedelta(seconds=-1))
+ALMOST_A_DAY_OVERDUE = replace(DUE, deadline=timedelta(hours=-23, minutes=-59))
+A_DAY_OVERDUE = replace(DUE, deadline=timedelta(hours=-24))
+
+UNKNOWN_JOB = Answer({"error": {"code": "not_found", "message": "No such generation"}}, status=404)
+PAGE = b"<html>Not found</html>"
+
+
+class Eager(CreativeAI):
+    """Asks again at once, where the others wait."""
+
+    kinds = {kind: Schedule(first=NOTHING, every=NOTHING, longest=NOTHING, deadline=HOUR) for kind in CreativeAI.kinds}
+
+
+class Clumsy(CreativeAI):
+    """An adapter with a mistake in it."""
+
+    def read(self, job, response):
+        raise ZeroDivisionError(response.body.decode())
+
+
+@pytest.fixture
+def provider():
+    with Scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def client():
+    with ProviderClient(timeout=timedelta(seconds=5)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def reconciler(store, client):
+    return Reconciler(store, client)
+
+
+@pytest.fixture
+def source(provider):
+    return source_at(provider.url)
+
+
+@pytest.fixture
+def eager(provider):
+    return source_at(provider.url, adapter=Eager)
+
+
+def source_at(url, *, adapter=CreativeAI, api_key=API_KEY, budget=PLENTY):
+    return inbox.Source("creative", adapter(secrets=[SECRET], api_key=api_key, base_url=url), budget)
+
+
+def track(store, *job_ids, kind="video", schedule=DUE, **more):
+    for job_id in job_ids:
+        store.track("creative", job_id, kind=kind, schedule=schedule, **more)
+
+
+def track_many(store, count):
+    track(store, *(f"vgen_{number}" for number in range(count)))
+
+
+def webhook(source, store, *, kind="video", job_id="vgen_1", status="completed"):
+    """Take in what the provider would post."""
+    body = webhook_body(kind, job_id, status=status)
+    headers = {name.lower(): value for name, value in signed(body, SECRET).items()}
+    delivery = Delivery(source=source.name, body=body, headers=headers, received_at=clock.now())
+    return inbox.accept(source, delivery, store=store, now=clock.now())
+
+
+def events(store):
+    """What is known, oldest first."""
+    rows = store.list_events(source=None, job_id=None, status=None, limit=1000)
+    return [store.event(row["id"]) for row in reversed(rows)]
+
+
+def types(store):
+    return [event.type for event in events(store)]
+
+
+def findings(done):
+    return [checked.finding for checked in done.checked]
+
+
+class TestWhatIsAsked:
+    @pytest.mark.parametrize(
+        ("kind", "path"),
+        [
+            ("video", "/v1/video/generations/job_1"),
+            ("batch", "/v1/video/generations/batch/job_1"),
+            ("image", "/api/v1/model/prediction/job_1"),
+            ("voice", "/api/generate/status/job_1"),
+            ("compose", "/api/generate/status/job_1"),
+            ("chart-to-video", "/api/generate/status/job_1"),
+            ("background-removal", "/api/generate/status/job_1"),
+            ("other", "/api/generate/status/job_1"),
+        ],
+    )
+    def test_each_kind_has_its_route(self, store, reconciler, provider, source, kind, path):
+        track(store, "job_1", kind=kind)
+
+        reconciler.run([source])
+
+        assert provider.paths == [path]
+
+    def test_the_key_goes_along(self, store, reconciler, provider, source):
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        assert provider.asked[0].headers["authorization"] == f"Bearer {API_KEY}"
+
+    def test_nothing_is_asked_about_a_job_whose_time_has_not_come(self, store, reconciler, provider, source):
+        track(store, "vgen_1", schedule=CreativeAI.kinds["video"])
+
+        reconciler.run([source])
+
+        assert provider.asked == []
+
+    def test_nothing_is_asked_about_a_job_that_ended(self, store, reconciler, provider, source):
+        track(store, "vgen_1")
+        webhook(source, store)
+
+        reconciler.run([source])
+
+        assert provider.asked == []
+
+    def test_each_source_has_its_jobs(self, store, reconciler, provider, source):
+        other = replace(source, name="other")
+        track(store, "vgen_1")
+        store.track("other", "vgen_2", kind="video", schedule=DUE)
+
+        passes = reconciler.run([source, other])
+
+        assert [[checked.job.job_id for checked in done.checked] for done in passes] == [["vgen_1"], ["vgen_2"]]
+
+    def test_what_is_due_can_be_seen_without_asking(self, store, reconciler, provider, source):
+        track(store, "vgen_1")
+
+        due = reconciler.due(source)
+
+        assert [found.job_id for found in due] == ["vgen_1"]
+        assert provider.asked == []
+
+
+class TestAgainstTheSandbox:
+    @pytest.fixture
+    def sandbox(self):
+        with Sandbox(secret=SECRET, api_key=API_KEY, duration=NOTHING) as served:
+            yield served
+
+    @pytest.fixture
+    def source(self, sandbox):
+        return source_at(sandbox.url)
+
+    @pytest.fixture
+    def lost(self, sandbox, store):
+        """A job that has ended, and whose webhook was lost."""
+        answer = httpx.post(
+            f"{sandbox.url}/v1/video/generations",
+            json={"prompt": "a scene", "webhook_url": "http://127.0.0.1:9/"},
+            headers={"Authorization": f"Bearer {API_KEY}", "X-Sandbox": "lost"},
+        ).json()
+        track(store, answer["id"])
+        return answer["id"]
+
+    def test_what_a_lost_webhook_would_have_told_is_recovered(self, store, reconciler, source, lost):
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.RECOVERED]
+        assert [(event.key, event.via) for event in events(store)] == [(f"{lost}:succeeded", Via.POLL)]
+
+    def test_a_webhook_that_comes_after_the_poll_is_a_duplicate(self, store, reconciler, source, lost):
+        reconciler.run([source])
+
+        receipt = webhook(source, store, job_id=lost)
+
+        assert receipt.repeated
+        assert len(events(store)) == 1
+
+    def test_a_job_that_was_recovered_is_not_asked_about_again(self, store, reconciler, sandbox, source, lost):
+        reconciler.run([source])
+        reconciler.run([source])
+
+        assert len(sandbox.polls) == 1
+
+    def test_the_sandbox_refuses_another_key(self, store, reconciler, sandbox, lost):
+        [done] = reconciler.run([source_at(sandbox.url, api_key="another-key")])
+
+        assert not done.ok
+
+
+class TestAnswers:
+    def test_a_running_job_stays_open(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.OPEN]
+        assert store.job("creative", "vgen_1").status is Status.RUNNING
+
+    def test_progress_is_kept_with_the_job(self, store, reconciler, provider, source):
+        provider.answer = job("processing", progress=42)
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        assert store.job("creative", "vgen_1").progress == 42
+
+    def test_progress_is_no_event(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        assert events(store) == []
+
+    def test_a_failed_job_is_an_event_with_its_reason(self, store, reconciler, provider, source):
+        provider.answer = job("failed", error={"message": "too dark", "code": "generation_failed"})
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        [event] = events(store)
+        assert (event.type, event.failure.message) == ("video.generation.failed", "too dark")
+
+    def test_the_next_poll_follows_the_schedule(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        wait = store.job("creative", "vgen_1").next_poll_at - clock.now()
+        assert timedelta(seconds=7) < wait <= timedelta(seconds=12)
+
+    def test_the_next_poll_is_not_after_the_deadline(self, store, reconciler, source):
+        track(store, "vgen_1", schedule=replace(DUE, deadline=timedelta(seconds=5)))
+
+        reconciler.run([source])
+
+        known = store.job("creative", "vgen_1")
+        assert known.next_poll_at <= known.deadline_at + timedelta(milliseconds=100)
+
+    def test_what_a_webhook_told_meanwhile_is_known(self, store, reconciler, provider, source):
+        def tell_and_answer(path):
+            webhook(source, store)
+            return job("completed")(path)
+
+        provider.answer = tell_and_answer
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.KNOWN]
+        assert [event.via for event in events(store)] == [Via.WEBHOOK]
+
+    def test_a_batch_tells_of_clips_as_they_finish(self, store, reconciler, provider, source):
+        provider.answer = always(Answer(sample("creativeai/polls/batch_running")))
+        track(store, "video_batch_abc123", kind="batch")
+
+        [done] = reconciler.run([source])
+
+        assert [event.key for event in events(store)] == ["vid_xyz1:succeeded", "vid_xyz2:succeeded"]
+        assert findings(done) == [Finding.OPEN]
+
+    def test_a_batch_that_ends_tells_only_what_is_new(self, store, reconciler, provider):
+        provider.answer = in_turn(
+            Answer(sample("creativeai/polls/batch_running")), Answer(sample("creativeai/polls/batch_finished"))
+        )
+        track(store, "video_batch_abc123", kind="batch")
+        source = source_at(provider.url, adapter=Eager)
+
+        reconciler.run([source])
+        [done] = reconciler.run([source])
+
+        assert [event.key for event in events(store)[2:]] == ["vid_xyz3:failed", "video_batch_abc123:succeeded"]
+        assert findings(done) == [Finding.RECOVERED]
+
+    def test_a_word_nobody_knows_keeps_the_job_open(self, store, reconciler, provider, source):
+        provider.answer = job("pondering")
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        known = store.job("creative", "vgen_1")
+        assert findings(done) == [Finding.OPEN]
+        assert (known.status, known.raw_status) == (Status.QUEUED, "pondering")
+
+    def test_a_word_nobody_knows_is_warned_of_once(self, store, reconciler, provider, eager):
+        provider.answer = job("pondering")
+        track(store, "vgen_1")
+
+        with hearing(signals.status_unknown) as heard:
+            for _ in range(3):
+                reconciler.run([eager])
+
+        assert heard == [("creative", {"job": "vgen_1", "raw_status": "pondering"})]
+
+    def test_an_answer_is_announced(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        with hearing(signals.job_polled) as heard:
+            reconciler.run([source])
+
+        assert heard == [("creative", {"job": "vgen_1", "status": Status.RUNNING})]
+
+
+class TestMissing:
+    def test_a_job_that_is_missing_once_stays_open(self, store, reconciler, provider, source):
+        provider.answer = always(UNKNOWN_JOB)
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.OPEN]
+        assert store.job("creative", "vgen_1").missing_count == 1
+
+    def test_a_job_that_is_missing_three_times_is_lost(self, store, reconciler, provider, eager):
+        provider.answer = always(UNKNOWN_JOB)
+        track(store, "vgen_1")
+
+        all_findings = [findings(reconciler.run([eager])[0]) for _ in range(3)]
+
+        assert all_findings == [[Finding.OPEN], [Finding.OPEN], [Finding.LOST]]
+        assert types(store) == ["job.lost"]
+
+    def test_a_job_that_is_found_between_is_not_lost(self, store, reconciler, provider, eager):
+        running = Answer({"id": "vgen_1", "status": "processing"})
+        provider.answer = in_turn(UNKNOWN_JOB, UNKNOWN_JOB, running, UNKNOWN_JOB, UNKNOWN_JOB)
+        track(store, "vgen_1")
+
+        for _ in range(5):
+            reconciler.run([eager])
+
+        assert events(store) == []
+
+    def test_a_page_says_nothing_about_a_job(self, store, reconciler, provider, eager):
+        provider.answer = always(Answer(PAGE, status=404))
+        track(store, "vgen_1")
+
+        all_findings = [findings(reconciler.run([eager])[0]) for _ in range(4)]
+
+        assert all_findings == [[Finding.FAILED]] * 4
+        assert events(store) == []
+
+    def test_a_job_that_is_missing_after_its_deadline_is_lost(self, store, reconciler, provider, source):
+        provider.answer = always(UNKNOWN_JOB)
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.LOST]
+
+    def test_the_event_says_what_the_provider_said(self, store, reconciler, provider, source):
+        provider.answer = always(UNKNOWN_JOB)
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        reconciler.run([source])
+
+        assert events(store)[0].data["error"] == "HTTP 404: No such generation"
+
+
+class TestDeadline:
+    def test_a_job_is_asked_about_once_more_and_then_expires(self, store, reconciler, provider, source):
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([source])
+
+        assert provider.paths == ["/v1/video/generations/vgen_1"]
+        assert findings(done) == [Finding.EXPIRED]
+
+    def test_expiry_is_an_event_that_handlers_can_want(self, store, reconciler, source):
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        reconciler.run([source])
+
+        [event] = events(store)
+        assert (event.type, event.status, event.kind, event.via) == (
+            "job.expired",
+            Status.EXPIRED,
+            "video",
+            Via.DEADLINE,
+        )
+        assert event.standing.dispatched
+
+    def test_an_expired_job_is_not_asked_about_again(self, store, reconciler, provider, source):
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        reconciler.run([source])
+        reconciler.run([source])
+
+        assert len(provider.asked) == 1
+
+    def test_a_job_that_ended_in_time_is_recovered_after_its_deadline(self, store, reconciler, provider, source):
+        provider.answer = job("completed")
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.RECOVERED]
+        assert types(store) == ["video.generation.completed"]
+
+    def test_a_word_nobody_knows_does_not_keep_it_open_for_ever(self, store, reconciler, provider, source):
+        provider.answer = job("pondering")
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        reconciler.run([source])
+
+        assert types(store) == ["job.expired"]
+
+    @pytest.mark.parametrize(
+        ("schedule", "finding"),
+        [
+            pytest.param(OVERDUE, Finding.FAILED, id="just-after"),
+            pytest.param(ALMOST_A_DAY_OVERDUE, Finding.FAILED, id="almost-a-day-after"),
+            pytest.param(A_DAY_OVERDUE, Finding.EXPIRED, id="a-day-after"),
+        ],
+    )
+    def test_a_provider_that_cannot_be_reached_is_given_a_day(self, store, reconciler, schedule, finding):
+        track(store, "vgen_1", schedule=schedule)
+
+        [done] = reconciler.run([source_at(f"http://127.0.0.1:{free_port()}")])
+
+        assert findings(done) == [finding]
+
+    @pytest.mark.parametrize(
+        ("ending", "status"), [("completed", Status.SUCCEEDED), ("failed", Status.FAILED)], ids=["completed", "failed"]
+    )
+    def test_a_late_webhook_corrects_an_expiry(self, store, reconciler, source, ending, status):
+        track(store, "vgen_1", schedule=OVERDUE)
+        reconciler.run([source])
+
+        webhook(source, store, status=ending)
+
+        assert events(store)[-1].standing is Standing.CORRECTION
+        assert store.job("creative", "vgen_1").status is status
+
+    def test_a_correction_is_dispatched(self, store, reconciler, source):
+        track(store, "vgen_1", schedule=OVERDUE)
+        reconciler.run([source])
+
+        webhook(source, store)
+
+        assert [event.type for event in store.unrouted(10)] == ["job.expired", "video.generation.completed"]
+
+
+class TestWithoutAKey:
+    @pytest.fixture
+    def source(self, provider):
+        return source_at(provider.url, api_key=None)
+
+    def test_a_job_waits_for_its_deadline(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        known = store.job("creative", "vgen_1")
+        assert findings(done) == [Finding.OPEN]
+        assert abs(known.next_poll_at - known.deadline_at) < timedelta(seconds=1)
+
+    def test_a_job_expires_at_its_deadline(self, store, reconciler, source):
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.EXPIRED]
+        assert types(store) == ["job.expired"]
+
+    @pytest.mark.parametrize("schedule", [DUE, OVERDUE], ids=["due", "overdue"])
+    def test_nobody_is_asked(self, store, reconciler, provider, source, schedule):
+        track(store, "vgen_1", schedule=schedule)
+
+        [done] = reconciler.run([source])
+
+        assert provider.asked == []
+        assert done.ok
+
+
+class TestTrouble:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(Answer({"error": {"message": "oh"}}, status=500), id="500"),
+            pytest.param(Answer(PAGE, status=503), id="503-page"),
+            pytest.param(Answer(PAGE), id="page"),
+            pytest.param(Answer(b""), id="nothing"),
+            pytest.param(Answer([]), id="list"),
+            pytest.param(Answer({"id": "vgen_1"}), id="no-status"),
+            pytest.param(Answer({"id": "vgen_2", "status": "completed"}), id="another-job"),
+            pytest.param(Answer(b"", status=302, headers={"Location": "/elsewhere"}), id="redirect"),
+            pytest.param(Answer(b"\x1f\x8b", headers={"Content-Encoding": "gzip"}), id="half-compressed"),
+        ],
+    )
+    def test_an_answer_that_says_nothing_is_a_failed_poll(self, store, reconciler, provider, source, answer):
+        provider.answer = always(answer)
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.FAILED]
+        assert not done.ok
+
+    def test_a_provider_that_takes_too_long_is_a_failed_poll(self, store, provider, source):
+        ended = threading.Event()
+        provider.answer = lambda path: Answer({"ended": ended.wait(10)})
+        track(store, "vgen_1")
+
+        with ProviderClient(timeout=timedelta(milliseconds=100)) as client:
+            [done] = Reconciler(store, client).run([source])
+        ended.set()
+
+        assert [checked.error for checked in done.checked] == ["127.0.0.1 took too long"]
+
+    def test_a_provider_that_is_away_is_a_failed_poll(self, store, reconciler):
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source_at(f"http://127.0.0.1:{free_port()}")])
+
+        assert findings(done) == [Finding.FAILED]
+
+    def test_a_failed_poll_is_announced(self, store, reconciler, provider, source):
+        provider.answer = always(Answer({"error": {"message": "oh"}}, status=500))
+        track(store, "vgen_1")
+
+        with hearing(signals.poll_failed) as heard:
+            reconciler.run([source])
+
+        assert heard == [("creative", {"job": "vgen_1", "error": "HTTP 500: oh"})]
+
+    def test_a_failed_poll_is_kept_with_the_job(self, store, reconciler, provider, source):
+        provider.answer = always(Answer({"error": {"message": "oh"}}, status=500))
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        assert store.job("creative", "vgen_1").last_error == "HTTP 500: oh"
+
+    def test_the_job_waits_before_it_is_asked_about_again(self, store, reconciler, provider, source):
+        provider.answer = always(Answer(PAGE, status=500))
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        wait = store.job("creative", "vgen_1").next_poll_at - clock.now()
+        assert timedelta(seconds=7) < wait <= timedelta(seconds=12)
+
+    def test_failures_in_a_row_are_counted(self, store, reconciler, provider, eager):
+        provider.answer = always(Answer(PAGE, status=500))
+        track(store, "vgen_1")
+
+        for _ in range(3):
+            reconciler.run([eager])
+
+        assert store.job("creative", "vgen_1").error_count == 3
+
+    def test_an_answer_ends_the_count(self, store, reconciler, provider, eager):
+        provider.answer = in_turn(Answer(PAGE, status=500), Answer({"id": "vgen_1", "status": "processing"}))
+        track(store, "vgen_1")
+
+        for _ in range(2):
+            reconciler.run([eager])
+
+        known = store.job("creative", "vgen_1")
+        assert (known.error_count, known.last_error) == (0, None)
+
+    def test_one_failure_does_not_keep_others_from_being_asked_about(self, store, reconciler, provider, source):
+        provider.answer = lambda path: Answer(PAGE, status=500) if path.endswith("_3") else job("completed")(path)
+        track_many(store, 10)
+
+        [done] = reconciler.run([source])
+
+        assert (done.count(Finding.RECOVERED), done.count(Finding.FAILED)) == (9, 1)
+
+    def test_an_adapters_mistake_is_a_failed_poll(self, store, reconciler, provider):
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source_at(provider.url, adapter=Clumsy)])
+
+        assert [checked.error for checked in done.checked] == ["the adapter failed: ZeroDivisionError"]
+
+    def test_findings_are_counted_over_all_sources(self, store, reconciler, provider, source):
+        provider.answer = job("completed")
+        track_many(store, 3)
+        store.track("other", "vgen_1", kind="video", schedule=DUE)
+
+        passes = reconciler.run([source, replace(source, name="other")])
+
+        assert total(passes, Finding.RECOVERED) == 4
+
+
+class TestCredentials:
+    @pytest.fixture
+    def provider(self, provider):
+        provider.answer = always(Answer({"error": {"message": "Invalid API key"}}, status=401))
+        return provider
+
+    def test_the_error_names_the_setting(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        assert done.error == "HTTP 401: Invalid API key; check sources.creative.api_key"
+        assert not done.ok
+
+    def test_nothing_more_is_asked_with_a_key_that_is_refused(self, store, reconciler, provider, source):
+        track_many(store, 30)
+
+        [done] = reconciler.run([source])
+
+        assert len(provider.asked) <= 8
+        assert done.waiting == 30 - len(provider.asked)
+
+    def test_the_jobs_stay_open(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        assert events(store) == []
+
+
+class TestBudget:
+    def test_a_provider_that_asks_us_to_wait_is_asked_nothing_more(self, store, reconciler, provider, source):
+        provider.answer = always(Answer(status=429, headers={"Retry-After": "60"}))
+        track_many(store, 30)
+
+        [done] = reconciler.run([source])
+
+        # Those that were on their way already.
+        assert len(provider.asked) <= 8
+        assert done.waiting == 30 - len(provider.asked)
+
+    def test_the_whole_source_is_paused(self, store, reconciler, provider, source):
+        provider.answer = in_turn(Answer(status=429, headers={"Retry-After": "60"}))
+        track(store, "vgen_1")
+        reconciler.run([source])
+        track(store, "vgen_2")
+
+        [done] = reconciler.run([source])
+
+        assert (done.checked, done.waiting) == ([], 1)
+
+    def test_the_job_itself_waits_as_long(self, store, reconciler, provider, source):
+        provider.answer = always(Answer(status=429, headers={"Retry-After": "600"}))
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        wait = store.job("creative", "vgen_1").next_poll_at - clock.now()
+        assert timedelta(seconds=590) < wait <= timedelta(seconds=600)
+
+    def test_other_sources_are_not_paused(self, store, reconciler, provider, source):
+        provider.answer = always(Answer(status=429, headers={"Retry-After": "60"}))
+        track(store, "vgen_1")
+        reconciler.run([source])
+        store.track("other", "vgen_2", kind="video", schedule=DUE)
+
+        [done] = reconciler.run([replace(source, name="other")])
+
+        assert len(done.checked) == 1
+
+    def test_the_providers_budget_is_kept_where_nobody_says_more(self, store, reconciler, provider):
+        track_many(store, 30)
+
+        [done] = reconciler.run([source_at(provider.url, budget=None)])
+
+        assert len(provider.asked) == CreativeAI.budget.count
+        assert done.waiting == 20
+
+    def test_what_the_headers_say_is_learned(self, store, reconciler, provider):
+        provider.answer = Allowance(25)
+        track_many(store, 30)
+
+        reconciler.run([source_at(provider.url, budget=None)])
+
+        assert len(provider.asked) == 25
+
+    def test_what_is_left_counts_others_with_the_same_key(self, store, reconciler, provider):
+        provider.answer = Allowance(100, used=85)
+        track_many(store, 30)
+
+        reconciler.run([source_at(provider.url, budget=None)])
+
+        assert len(provider.asked) == 15
+
+    @pytest.mark.parametrize("told", [4, 100], ids=["told-less", "told-more"])
+    def test_a_configured_budget_is_never_exceeded(self, store, reconciler, provider, told):
+        provider.answer = Allowance(told)
+        track_many(store, 30)
+
+        reconciler.run([source_at(provider.url, budget=Budget(6, per=timedelta(minutes=1)))])
+
+        assert len(provider.asked) == 6
+
+    def test_what_the_headers_say_limits_a_configured_budget(self, store, reconciler, provider):
+        provider.answer = Allowance(12)
+        track_many(store, 30)
+
+        reconciler.run([source_at(provider.url)])
+
+        assert len(provider.asked) == 12
+
+    def test_a_budget_is_shared_by_passes_that_follow_each_other(self, store, reconciler, provider, source):
+        source = replace(source, budget=Budget(12, per=timedelta(minutes=1)))
+        track_many(store, 8)
+        reconciler.run([source])
+        track(store, *(f"more_{number}" for number in range(8)))
+
+        [done] = reconciler.run([source])
+
+        assert (len(done.checked), done.waiting) == (4, 4)
+
+    def test_jobs_that_wait_for_the_budget_are_no_failure(self, store, reconciler, source):
+        track_many(store, 10)
+
+        [done] = reconciler.run([replace(source, budget=Budget(3, per=timedelta(minutes=1)))])
+
+        assert done.ok
+
+
+class TestAtOnce:
+    @pytest.fixture
+    def passes(self, database, store, client):
+        """Makes passes at once, each with a store of its own."""
+
+        def run(source, count=3):
+            start = threading.Barrier(count)
+
+            def one(number):
+                with closing(SQLiteStore(database)) as own:
+                    start.wait()
+                    return Reconciler(own, client).run([source])[0]
+
+            with ThreadPoolExecutor(count) as pool:
+                return list(pool.map(one, range(count)))
+
+        return run
+
+    def test_no_job_is_asked_about_twice(self, store, provider, source, passes):
+        track_many(store, 60)
+
+        passes(source)
+
+        assert (len(provider.asked), provider.most_often) == (60, 1)
+
+    def test_together_they_keep_the_budget(self, store, provider, source, passes):
+        provider.answer = Allowance(20, headers=False)
+        track_many(store, 60)
+
+        passes(replace(source, budget=Budget(20, per=timedelta(minutes=1))))
+
+        assert (provider.answer.used, provider.answer.refused) == (20, 0)
+
+    def test_together_they_learn_what_is_left(self, store, provider, source, passes):
+        provider.answer = Allowance(40)
+        track_many(store, 60)
+
+        passes(source, count=2)
+
+        assert (provider.answer.used, provider.answer.refused) == (40, 0)
+
+    def test_an_expiry_is_one_event(self, store, provider, source, passes):
+        track(store, *(f"vgen_{number}" for number in range(20)), schedule=OVERDUE)
+
+        passes(source_at(provider.url, api_key=None))
+
+        assert len(events(store)) == 20
+
+    def test_processes_share_the_jobs_too(self, tmp_path, provider):
+        receiver = Running(tmp_path, 'budget = "1000/min"', base_url=provider.url)
+        with closing(open_store(load(receiver.config))) as store:
+            for number in range(60):
+                store.track("creativeai", f"vgen_{number}", kind="video", schedule=DUE)
+
+        passes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "receiver", "reconcile"], env=receiver.environment, stdout=subprocess.PIPE
+            )
+            for _ in range(2)
+        ]
+        for process in passes:
+            process.communicate(timeout=30)
+
+        assert [process.returncode for process in passes] == [0, 0]
+        assert (len(provider.asked), provider.most_often) == (60, 1)
