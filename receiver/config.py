@@ -4,12 +4,22 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from receiver.errors import ConfigError
@@ -110,8 +120,8 @@ class SourceConfig(_Table):
     @field_validator("base_url")
     @classmethod
     def _http(cls, base_url: str | None) -> str | None:
-        if base_url is not None and not re.match(r"https?://[^/]", base_url):
-            raise ValueError("must begin with https:// or http://")
+        if base_url is not None and not re.match(r"https?://[^/@]+(/[^@]*)?$", base_url):
+            raise ValueError("must begin with https:// or http://, and hold no user name or password")
         return base_url
 
 
@@ -215,8 +225,17 @@ class Config(BaseSettings):
     quarantine: QuarantineConfig = QuarantineConfig()
     sources: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], SourceConfig] = {}
     handlers: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], HandlerConfig] = {}
-    directory: Path = Field(default=Path(), exclude=True)
-    """Where relative paths start: the folder of the configuration file. Not a setting."""
+    _file: Path = PrivateAttr(default=Path(DEFAULT_FILE))
+
+    @property
+    def file(self) -> Path:
+        """Where it was read from; what errors point to."""
+        return self._file
+
+    @property
+    def directory(self) -> Path:
+        """Where relative paths start."""
+        return self._file.resolve().parent
 
     @classmethod
     def settings_customise_sources(
@@ -254,8 +273,6 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
 
 def from_tables(tables: Mapping[str, Any], *, file: Path = Path(DEFAULT_FILE)) -> Config:
     """The configuration that these tables and the environment make; `file` is where paths start and errors point."""
-    if "directory" in tables:
-        raise ConfigError(f"{file}: directory: unknown key")
     resolved = _resolve(dict(tables), file, "")
     environment = {name: value for name, value in os.environ.items() if name.startswith("RECEIVER_")}
     try:
@@ -264,7 +281,17 @@ def from_tables(tables: Mapping[str, Any], *, file: Path = Path(DEFAULT_FILE)) -
         raise ConfigError("\n".join(_lines(error, file, environment))) from None
     except SettingsError as error:
         raise ConfigError(f"the environment: {error}; it must be JSON") from None
-    return config.model_copy(update={"directory": file.resolve().parent})
+    config._file = file
+    return config
+
+
+@contextmanager
+def pointing_to(config: Config) -> Iterator[None]:
+    """Have configuration errors that are found later name the file, too."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{config.file}: {error}") from error
 
 
 def _resolve(value: Any, file: Path, key: str) -> Any:

@@ -14,7 +14,7 @@ from types import ModuleType
 from pydantic import ValidationError
 
 import receiver.providers
-from receiver.config import Config, HandlerConfig, SourceConfig
+from receiver.config import Config, HandlerConfig, SourceConfig, pointing_to
 from receiver.errors import ConfigError
 from receiver.inbox import Source
 from receiver.providers.base import Provider
@@ -58,7 +58,8 @@ def sources(config: Config) -> dict[str, Source]:
     Raises:
         ConfigError: a source names no known provider, or its secrets do not fit it.
     """
-    return {name: _source(name, table) for name, table in config.sources.items()}
+    with pointing_to(config):
+        return {name: _source(name, table) for name, table in config.sources.items()}
 
 
 def handlers(config: Config) -> list[Handler]:
@@ -67,12 +68,13 @@ def handlers(config: Config) -> list[Handler]:
     Raises:
         ConfigError: naming the table and what is wrong with it.
     """
-    return [
-        handler
-        for name, table in config.handlers.items()
-        if table.enabled
-        for handler in _load_handlers(name, table, config.directory)
-    ]
+    with pointing_to(config):
+        return [
+            handler
+            for name, table in config.handlers.items()
+            if table.enabled
+            for handler in _load_handlers(name, table, config.directory)
+        ]
 
 
 def installed_handlers() -> list[str]:

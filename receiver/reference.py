@@ -46,8 +46,6 @@ def _command(name: str, command: click.Command) -> list[str]:
 
 def _settings(model: type[BaseModel], prefix: str) -> Iterator[list[str]]:
     for name, field in model.model_fields.items():
-        if field.exclude:
-            continue
         annotation = field.annotation
         if name in _OPENED:
             yield from _settings(_OPENED[name], f"{name}.NAME.")

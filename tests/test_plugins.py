@@ -176,10 +176,10 @@ def test_a_source_may_be_unsigned():
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
-        pytest.param({"provider": "creative"}, r"^sources\.studio\.provider: .*creativeai", id="unknown-provider"),
-        pytest.param({}, r"^sources\.studio\.secrets: creativeai signs its webhooks", id="no-secret"),
-        pytest.param({"unsigned": True, "secrets": ["one"]}, r"^sources\.studio\.unsigned: ", id="both"),
-        pytest.param({"unsigned": True}, r"^sources\.studio\.api_key: ", id="hints-without-a-key"),
+        pytest.param({"provider": "creative"}, r"^receiver\.toml: sources\.studio\.provider: .*creativeai", id="unknown-provider"),
+        pytest.param({}, r"^receiver\.toml: sources\.studio\.secrets: creativeai signs its webhooks", id="no-secret"),
+        pytest.param({"unsigned": True, "secrets": ["one"]}, r"^receiver\.toml: sources\.studio\.unsigned: ", id="both"),
+        pytest.param({"unsigned": True}, r"^receiver\.toml: sources\.studio\.api_key: ", id="hints-without-a-key"),
     ],
 )
 def test_names_the_key_of_a_source(keys, text):
@@ -315,12 +315,12 @@ def test_names_the_table_and_the_key_of_a_handler(load, write, code, table, text
     write(code)
     write(code, "archive.txt")
 
-    with pytest.raises(ConfigError, match=rf"^handlers\.(?=archive).*{text}"):
+    with pytest.raises(ConfigError, match=rf": handlers\.(?=archive).*{text}"):
         load(archive=table)
 
 
 def test_says_which_handlers_are_installed(load):
-    with pytest.raises(ConfigError, match=r"^handlers\.nobody: no installed handler has that name .*give path"):
+    with pytest.raises(ConfigError, match=r": handlers\.nobody: no installed handler has that name .*give path"):
         load(nobody={})
 
 

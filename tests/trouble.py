@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[1]
+
 HOLD_FLOCK = """
 import fcntl, sys
 with open(sys.argv[1], "a") as lock:
@@ -50,7 +52,7 @@ def disk_full(pid: int = 0) -> Iterator[None]:
 def child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A Python process of ours that is gone when this ends."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -86,9 +87,8 @@ def work() -> None:
     Relative paths in handlers and their settings start at the folder of the configuration file.
     """
     config = loaded_config()
-    os.chdir(config.directory)
     logs.configure(config.log_format)
-    with opened_store(config) as store:
+    with chdir(config.directory), opened_store(config) as store:
         engine = LocalEngine(
             store,
             plugins.handlers(config),

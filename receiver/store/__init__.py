@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from receiver.config import Config
+from receiver.config import Config, pointing_to
 from receiver.errors import ConfigError
 from receiver.store.base import Store
 from receiver.store.sqlite import SQLiteStore
@@ -20,7 +20,8 @@ def open_store(config: Config, *, timeout: timedelta | None = None) -> Store:
         ConfigError: the setting names no store we know.
         StoreUnavailable: it cannot be opened.
     """
-    if not config.store.startswith(_SQLITE):
-        raise ConfigError('store: must be "sqlite:///FILE" or "sqlite:////ABSOLUTE/FILE"')
-    path = config.directory / Path(config.store.removeprefix(_SQLITE))
-    return SQLiteStore(path, timeout=timeout or config.commit_timeout, max_hints=config.quarantine.max_count)
+    with pointing_to(config):
+        if not config.store.startswith(_SQLITE):
+            raise ConfigError('store: must be "sqlite:///FILE" or "sqlite:////ABSOLUTE/FILE"')
+        path = config.directory / Path(config.store.removeprefix(_SQLITE))
+        return SQLiteStore(path, timeout=timeout or config.commit_timeout, max_hints=config.quarantine.max_count)

@@ -107,8 +107,8 @@ class TestErrors:
             ),
             pytest.param('store = "${file:none}"', "{file}: store: cannot read none", id="missing-file"),
             pytest.param('[web]\nworkers = "x"', "{file}: web.workers: ", id="wrong-type"),
-            pytest.param('store = "sqlite:///none/receiver.db"', "store: the folder ", id="no-folder"),
-            pytest.param('store = "mongodb://"', "store: must be ", id="unknown-store"),
+            pytest.param('store = "sqlite:///none/receiver.db"', "{file}: store: the folder ", id="no-folder"),
+            pytest.param('store = "mongodb://"', "{file}: store: must be ", id="unknown-store"),
         ],
     )
     def test_each_is_one_line_that_names_the_key(self, receiver, config, tables, error):
@@ -136,7 +136,7 @@ class TestErrors:
         result = receiver("check", "--offline")
 
         assert result.exit_code == 2
-        assert result.stderr.startswith(f"receiver: {error}")
+        assert result.stderr.startswith(f"receiver: {config}: {error}")
         assert result.stderr.count("\n") == 1
 
     def test_a_store_that_is_none_is_one_line(self, receiver, tmp_path):

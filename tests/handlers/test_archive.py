@@ -300,6 +300,14 @@ class TestRetry:
 
         assert storage.requests[1] == ("/a.mp4", None)
 
+    def test_another_event_starts_afresh(self, storage, context):
+        event = finished(storage.put("/a.mp4"))
+        storage.cut["/a.mp4"] = 100_000
+        fail(event, context)
+        archive(replace(event, key="vgen_def456:succeeded"), context)
+
+        assert storage.requests[1] == ("/a.mp4", None)
+
     def test_waits_for_an_attempt_that_goes_on_unheard(self, storage, context):
         event = finished(storage.put("/a.mp4"))
         storage.open.clear()
