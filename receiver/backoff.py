@@ -12,6 +12,7 @@ from receiver.models import Limits, Schedule
 
 _GROWTH = 1.5
 _LONGEST_AFTER_ERROR = timedelta(minutes=5)
+_AFTER_LOSS = timedelta(milliseconds=500)
 _LONGEST_WAIT = timedelta(hours=1)
 _LONGEST_NUMBER = 15
 _FIRST_MOMENT = 10**8
@@ -23,6 +24,15 @@ def next_attempt(attempt: int, *, first: timedelta, longest: timedelta) -> timed
     # In float seconds, which cannot overflow before the longest wait cuts them off.
     doubled = first.total_seconds() * 2.0 ** min(attempt - 1, 100)
     return _jitter(timedelta(seconds=min(doubled, longest.total_seconds())))
+
+
+def after_loss(attempt: int) -> timedelta:
+    """How long to wait after the worker was lost in attempt number `attempt`: nothing at first.
+
+    Then anything up to a bound that doubles: what killed its worker is set apart from what only ran beside it.
+    """
+    bound = min(_AFTER_LOSS * 2 ** min(attempt - 1, 30), _LONGEST_AFTER_ERROR)
+    return bound * random.random() if attempt > 1 else timedelta(0)  # noqa: S311 - spreads load, hides nothing
 
 
 def next_poll(schedule: Schedule, poll_count: int) -> timedelta:

@@ -117,6 +117,13 @@ class SourceConfig(_Table):
             raise ValueError("a secret is empty; anybody could sign with it")
         return secrets
 
+    @field_validator("api_key")
+    @classmethod
+    def _no_empty_key(cls, api_key: SecretStr | None) -> SecretStr | None:
+        if api_key is not None and not api_key.get_secret_value():
+            raise ValueError("is empty; leave the key out if there is none")
+        return api_key
+
     @field_validator("base_url")
     @classmethod
     def _http(cls, base_url: str | None) -> str | None:
@@ -133,7 +140,10 @@ class HandlerConfig(BaseModel):
     path: str | None = None
     """The Python file it is in, relative to the configuration file."""
     module: str | None = None
-    """The dotted module it is in. Without either, NAME is looked up among the installed handlers."""
+    """The dotted module it is in, installed or beside the configuration file.
+
+    Without a path or a module, NAME is looked up among the installed handlers.
+    """
     enabled: bool = True
     """Whether new events are routed to it. Dispatches that exist are kept."""
     source: str = "*"
@@ -144,7 +154,7 @@ class HandlerConfig(BaseModel):
     """Only events with one of these statuses."""
     kind: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
     """Only events of one of these kinds of job."""
-    max_attempts: int = Field(default=8, ge=1, le=1000)
+    max_attempts: int = Field(default=12, ge=1, le=1000)
     """How often a dispatch is tried before it becomes a dead letter."""
     timeout: Duration = timedelta(minutes=5)
     """How long one attempt may take."""
@@ -179,7 +189,7 @@ class WebConfig(_Table):
 class WorkerConfig(_Table):
     """`[worker]`: the process that runs handlers."""
 
-    lease: Duration = timedelta(seconds=60)
+    lease: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=60)
     """How long a dispatch stays with a worker that went silent, before another may take it."""
     drain: Duration = timedelta(seconds=30)
     """How long to wait for running handlers when asked to stop."""
@@ -193,10 +203,10 @@ class ReconcileConfig(_Table):
 
 
 class QuarantineConfig(_Table):
-    """`[quarantine]`: the bounded space for refused deliveries."""
+    """`[quarantine]`: the bounded space for what anybody may send: refused deliveries, and hints likewise."""
 
     max_count: int = Field(default=1000, ge=0)
-    """The most refused deliveries kept for a source; the oldest make room."""
+    """The most of them kept for a source; the oldest make room. Also the most open jobs known only from hints."""
     max_body: Size = 64 * 2**10
     """How much of each body is kept."""
 

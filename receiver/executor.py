@@ -5,12 +5,15 @@ import logging
 from datetime import timedelta
 
 from receiver.backoff import next_attempt
+from receiver.masking import mask_urls
 from receiver.models import Claim
 from receiver.outcomes import Cancel, Decision, Done, Outcome, Snooze
 from receiver.routing import Context, Handler
 
 _log = logging.getLogger(__name__)
 
+# A handler that snoozes for no time would run without end.
+_SHORTEST_SNOOZE = timedelta(seconds=1)
 _LONGEST_SNOOZE = timedelta(days=3650)
 
 
@@ -49,7 +52,7 @@ def _decided(returned: object, handler: Handler) -> Outcome:
         case Done(result=result):
             return _done(result)
         case Snooze(wait=wait):
-            return Outcome(decision=Decision.SNOOZE, wait=min(max(wait, timedelta(0)), _LONGEST_SNOOZE))
+            return Outcome(decision=Decision.SNOOZE, wait=min(max(wait, _SHORTEST_SNOOZE), _LONGEST_SNOOZE))
         case Cancel(reason=reason):
             return Outcome(decision=Decision.CANCEL, error=str(reason))
         case _:
@@ -73,6 +76,6 @@ def _done(result: object) -> Outcome:
 
 def _described(error: BaseException) -> str:
     try:
-        return f"{type(error).__name__}: {error}"
+        return mask_urls(f"{type(error).__name__}: {error}")
     except BaseException:
         return type(error).__name__

@@ -1,20 +1,16 @@
 """A delivery comes in: verify, parse, key, record. Webhooks and poll answers meet here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from receiver import signals
 from receiver.errors import Reason, Refused, Unreadable
+from receiver.masking import mask_headers, mask_values
 from receiver.models import Budget, Delivery, Event, Trust
 from receiver.providers.base import Provider
 from receiver.signals import announce
 from receiver.store.base import Receipt, Record, Store, Verdict
-
-_MASK = "(masked)"
-_SECRET_HEADERS = frozenset(
-    ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-kgp-api-key", "xi-api-key", "x-auth-token"]
-)
 
 
 @dataclass(frozen=True)
@@ -25,6 +21,10 @@ class Source:
     provider: Provider
     budget: Budget | None = None
     """The operator's request budget; None where the provider's own counts."""
+
+    def masked(self, text: str) -> str:
+        """A text of the provider's, such as an error, without our secrets, which it may echo."""
+        return mask_values(text, filter(None, [self.provider.api_key, *self.provider.secrets]))
 
 
 def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -> Receipt:
@@ -50,7 +50,7 @@ def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -
             delivery=delivery,
             trust=trust,
             verdict=Verdict.HINT if trust is Trust.HINT else Verdict.RECORDED,
-            events=_unique(events),
+            events=_recordable(provider, events),
             note=note,
             schedules=provider.kinds,
         ),
@@ -71,7 +71,7 @@ def learn(source: Source, delivery: Delivery, events: Sequence[Event], *, store:
             delivery=masked(delivery),
             trust=Trust.CONFIRMED,
             verdict=Verdict.RECORDED,
-            events=_unique(events),
+            events=_recordable(source.provider, events),
             schedules=source.provider.kinds,
         ),
     )
@@ -79,10 +79,7 @@ def learn(source: Source, delivery: Delivery, events: Sequence[Event], *, store:
 
 def masked(delivery: Delivery) -> Delivery:
     """The delivery as it may be kept: without what its headers may hold of secrets."""
-    return replace(
-        delivery,
-        headers={name: _MASK if name in _SECRET_HEADERS else value for name, value in delivery.headers.items()},
-    )
+    return replace(delivery, headers=mask_headers(delivery.headers))
 
 
 def _verified(source: Source, delivery: Delivery, now: datetime) -> Trust:
@@ -117,7 +114,11 @@ def _record(store: Store, record: Record) -> Receipt:
     return receipt
 
 
-def _unique(events: Sequence[Event]) -> tuple[Event, ...]:
-    """The events without those that repeat a key, which one batch may well hold."""
-    by_key: Mapping[str, Event] = {event.key: event for event in reversed(events)}
-    return tuple(event for event in events if by_key[event.key] is event)
+def _recordable(provider: Provider, events: Sequence[Event]) -> tuple[Event, ...]:
+    """The events, of kinds the provider has, without those that repeat a key, which one batch may well hold."""
+    by_key = {event.key: event for event in reversed(events)}
+    return tuple(
+        replace(event, kind=provider.kind_or_default(event.kind)) if event.job_id is not None else event
+        for event in events
+        if by_key[event.key] is event
+    )

@@ -1,19 +1,17 @@
 """One line per fact, for people or for programs. Secrets, signatures, bodies and URLs are never logged."""
 
 import logging
-import re
 import sys
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from receiver import signals
+from receiver.masking import mask_urls
 from receiver.models import Claim, Event, Status
 from receiver.outcomes import Outcome
 
 _log = logging.getLogger("receiver")
-
-_URL = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#'\"<>]*)([/?#][^\s'\"<>]*)?", re.IGNORECASE)
 
 
 def configure(log_format: str) -> None:
@@ -48,12 +46,7 @@ def configure(log_format: str) -> None:
 
 
 def _shorten_urls(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
-    """Leave of each URL where it leads: what follows may grant access, and errors of HTTP clients quote it."""
-    return {name: _URL.sub(_shortened, value) if isinstance(value, str) else value for name, value in line.items()}
-
-
-def _shortened(url: re.Match[str]) -> str:
-    return f"{url[1]}{url[2]}{'/…' if url[3] else ''}"
+    return {name: mask_urls(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
 def _observe() -> None:

@@ -51,6 +51,17 @@ class Status(StrEnum):
         return self in (Status.EXPIRED, Status.LOST)
 
 
+class Origin(StrEnum):
+    """How we first heard of a job."""
+
+    TRACK = "track"
+    """We were told to expect it."""
+    EVENT = "event"
+    """From the provider, in a way that can be trusted."""
+    HINT = "hint"
+    """From anybody; whether there is such a job is not known yet."""
+
+
 class Standing(StrEnum):
     """What a new event means for its job, given what was known before."""
 
@@ -165,6 +176,7 @@ class Job:
     deadline_at: datetime
     next_poll_at: datetime | None = None
     poll_count: int = 0
+    origin: Origin = Origin.TRACK
     error_count: int = 0
     """Polls in a row that failed."""
     missing_count: int = 0

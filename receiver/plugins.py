@@ -135,8 +135,9 @@ def _load_handlers(name: str, table: HandlerConfig, directory: Path) -> list[Han
     if not isinstance(router, Router) or not router.routes:
         raise ConfigError(f"handlers.{name}: {module.__name__} has no `router = Router()` with a function on it")
     for function in router.routes:
-        if inspect.iscoroutinefunction(function):
-            raise ConfigError(f"handlers.{name}: {function.__name__} is async; write a plain function, it has a thread")
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            told = f"handlers.{name}: {function.__name__} is async or has a yield, and would not run when called"
+            raise ConfigError(f"{told}; write a plain function, it has a thread of its own")
     settings = _settings(name, router, table)
     return [
         Handler(
@@ -161,7 +162,10 @@ def _handler_module(name: str, table: HandlerConfig, directory: Path) -> ModuleT
     try:
         if table.path is not None:
             return _from_file(name, directory / table.path)
-        return importlib.import_module(table.module or _installed(name))
+        if table.module is not None:
+            _importable_from(directory)
+            return importlib.import_module(table.module)
+        return importlib.import_module(_installed(name))
     except ConfigError:
         raise
     # Whatever a stranger's module raises as it is imported, `sys.exit()` included.
@@ -173,9 +177,7 @@ def _from_file(name: str, file: Path) -> ModuleType:
     if not file.is_file():
         raise ConfigError(f"handlers.{name}.path: there is no file {file}")
     # The handler's neighbours can be imported, as if it were run as a script.
-    folder = str(file.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    _importable_from(file.parent)
     module_name = f"receiver_handler_{name.replace('-', '_')}"
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
@@ -188,6 +190,12 @@ def _from_file(name: str, file: Path) -> ModuleType:
         del sys.modules[module_name]
         raise
     return module
+
+
+def _importable_from(folder: Path) -> None:
+    path = str(folder.resolve())
+    if path not in sys.path:
+        sys.path.append(path)
 
 
 def _installed(name: str) -> str:

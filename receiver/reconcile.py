@@ -10,14 +10,17 @@ from enum import StrEnum
 from receiver import backoff, clock, inbox, signals
 from receiver.errors import CredentialsRefused, NotFound, RateLimited, ReceiverError, RequestFailed
 from receiver.inbox import Source
-from receiver.models import Delivery, Event, Job, Limits, Reading, Request, Response, Schedule, Status, Via
+from receiver.models import Delivery, Event, Job, Limits, Origin, Reading, Request, Response, Schedule, Status, Via
 from receiver.outbound import ProviderClient
+from receiver.providers.base import event_key
 from receiver.signals import announce
 from receiver.store.base import PollResult, Store
 
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
+_MOST_SHOWN = 1000
+_LOOK_FOR_A_KEY = timedelta(minutes=1)
 # Longer than a request may take, so that two passes never ask about the same job at once.
 _LEASE = timedelta(minutes=2)
 _PAUSE_IF_NOT_TOLD = timedelta(seconds=30)
@@ -37,6 +40,8 @@ class Finding(StrEnum):
     OPEN = "open"
     EXPIRED = "expired"
     LOST = "lost"
+    UNCONFIRMED = "unconfirmed"
+    """Only a hint spoke of it, and the provider does not; it is dropped."""
     FAILED = "failed"
     """The request failed; the job stays open."""
 
@@ -66,6 +71,11 @@ class Pass:
         return sum(checked.finding is finding for checked in self.checked)
 
     @property
+    def quiet(self) -> bool:
+        """Whether there is nothing to tell: what was asked about is still open."""
+        return self.error is None and all(checked.finding is Finding.OPEN for checked in self.checked)
+
+    @property
     def ok(self) -> bool:
         """Whether every job that was asked about got an answer."""
         return self.error is None and not self.count(Finding.FAILED)
@@ -79,8 +89,8 @@ class Reconciler:
         self._client = client
 
     def due(self, source: Source) -> list[Job]:
-        """The jobs a pass would ask about now."""
-        return self._store.due_jobs(source.name)
+        """The jobs a pass would ask about now, longest overdue first, at most a thousand."""
+        return self._store.due_jobs(source.name, limit=_MOST_SHOWN)
 
     def run(self, sources: Iterable[Source]) -> list[Pass]:
         """One pass over each source: every job that is due, as far as the request budget reaches.
@@ -92,32 +102,33 @@ class Reconciler:
 
     def _pass(self, source: Source) -> Pass:
         done = Pass(source.name)
-        due = self._store.due_jobs(source.name)
+        due = self._store.count_due_jobs(source.name)
         if source.provider.api_key is None:
-            done.checked = [self._without_key(source, job) for job in due]
+            done.checked = [self._without_key(source, job) for job in self._store.due_jobs(source.name, limit=due)]
             return done
         # Jobs that come due again meanwhile are for the next pass.
-        while len(done.checked) < len(due) and done.error is None:
+        while len(done.checked) < due and done.error is None:
             jobs = self._store.claim_polls(
                 source.name,
                 budget=source.budget or source.provider.budget,
                 learn=source.budget is None,
-                limit=min(_AT_ONCE, len(due) - len(done.checked)),
+                limit=min(_AT_ONCE, due - len(done.checked)),
                 lease=_LEASE,
             )
             if not jobs:
                 break
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 done.checked += pool.map(lambda job: self._check(source, job, done), jobs)
-        done.waiting = len(due) - len(done.checked)
+        done.waiting = due - len(done.checked)
         return done
 
     def _without_key(self, source: Source, job: Job) -> Checked:
-        """A job nobody can be asked about waits for its webhook until the deadline."""
+        """A job nobody can be asked about waits for its webhook until the deadline, or until there is a key."""
         left = job.deadline_at - clock.now()
         if left <= timedelta(0):
             return self._end(source, job, Status.EXPIRED)
-        self._store.polled(job, PollResult(wait=left))
+        error = f"sources.{source.name}.api_key is not set, so nobody can be asked"
+        self._store.record_poll(job, PollResult(wait=min(left, _LOOK_FOR_A_KEY), error=error))
         return Checked(job, Finding.OPEN)
 
     def _check(self, source: Source, job: Job, done: Pass) -> Checked:
@@ -129,7 +140,7 @@ class Reconciler:
             if isinstance(error, RateLimited):
                 self._remember(source, Limits(pause=error.retry_after or _PAUSE_IF_NOT_TOLD))
             if isinstance(error, CredentialsRefused):
-                done.error = f"{error}; check sources.{source.name}.api_key"
+                done.error = f"{source.masked(str(error))}; check sources.{source.name}.api_key"
             return self._failed(source, job, error)
         announce(signals.job_polled, source.name, job=job.job_id, status=reading.status)
         return self._answered(source, job, reading, _delivery(source, request.path, response))
@@ -154,7 +165,7 @@ class Reconciler:
         if job.deadline_at <= clock.now():
             return self._end(source, job, Status.EXPIRED)
         wait = backoff.next_poll(self._schedule_of(source, job), job.poll_count)
-        new_word = self._store.polled(
+        new_word = self._store.record_poll(
             job,
             PollResult(
                 wait=min(wait, job.deadline_at - clock.now()),
@@ -168,27 +179,35 @@ class Reconciler:
         return Checked(job, Finding.OPEN)
 
     def _missing(self, source: Source, job: Job, error: NotFound) -> Checked:
+        told = source.masked(str(error))
         if job.missing_count + 1 >= _MISSING_MEANS_LOST or job.deadline_at <= clock.now():
-            return self._end(source, job, Status.LOST, error=str(error))
+            return self._end(source, job, Status.LOST, error=told)
         wait = backoff.next_poll(self._schedule_of(source, job), job.poll_count)
-        self._store.polled(job, PollResult(wait=wait, error=str(error), missing=True))
-        return Checked(job, Finding.OPEN, str(error))
+        self._store.record_poll(job, PollResult(wait=wait, error=told, missing=True))
+        return Checked(job, Finding.OPEN, told)
 
     def _failed(self, source: Source, job: Job, error: RequestFailed) -> Checked:
-        announce(signals.poll_failed, source.name, job=job.job_id, error=str(error))
+        told = source.masked(str(error))
+        announce(signals.poll_failed, source.name, job=job.job_id, error=told)
         if job.deadline_at + _UNREACHABLE <= clock.now():
-            return self._end(source, job, Status.EXPIRED, error=str(error))
+            return self._end(source, job, Status.EXPIRED, error=told)
         wait = backoff.next_poll_after_error(self._schedule_of(source, job), job.error_count + 1)
         if isinstance(error, RateLimited):
             wait = error.retry_after or _PAUSE_IF_NOT_TOLD
-        self._store.polled(job, PollResult(wait=wait, error=str(error)))
-        return Checked(job, Finding.FAILED, str(error))
+        self._store.record_poll(job, PollResult(wait=wait, error=told))
+        return Checked(job, Finding.FAILED, told)
 
     def _end(self, source: Source, job: Job, status: Status, *, error: str | None = None) -> Checked:
-        """Conclude what no provider told, as an event that handlers can want: `job.expired` or `job.lost`."""
+        """Conclude what no provider told, as an event that handlers can want: `job.expired` or `job.lost`.
+
+        A job that only a hint spoke of, and no provider ever confirmed, is dropped instead: anybody can make one up.
+        """
+        if job.origin is Origin.HINT:
+            self._store.forget(job)
+            return Checked(job, Finding.UNCONFIRMED, error)
         event = Event(
             source=source.name,
-            key=f"{job.job_id}:{status}",
+            key=event_key(job.job_id, status, None),
             type=f"job.{status}",
             data={"job_id": job.job_id, "kind": job.kind, "last_status": job.raw_status or job.status, "error": error},
             job_id=job.job_id,
@@ -196,12 +215,14 @@ class Reconciler:
             status=status,
         )
         delivery = Delivery(source=source.name, body=b"", received_at=clock.now(), via=Via.DEADLINE)
-        inbox.learn(source, delivery, [event], store=self._store)
-        return Checked(job, Finding(status), error)
+        receipt = inbox.learn(source, delivery, [event], store=self._store)
+        # While we asked, the provider may have told.
+        overtaken = receipt is not None and any(not recorded.standing.dispatched for recorded in receipt.events)
+        return Checked(job, Finding.KNOWN if overtaken else Finding(status), error)
 
     def _remember(self, source: Source, limits: Limits | None) -> None:
         if limits is not None:
-            self._store.limit(source.name, limits)
+            self._store.remember_limits(source.name, limits)
 
     @staticmethod
     def _schedule_of(source: Source, job: Job) -> Schedule:

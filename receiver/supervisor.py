@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from receiver.errors import ReceiverError
@@ -39,11 +39,22 @@ class _Child:
 class Supervisor:
     """Keeps named commands running until told to stop."""
 
-    def __init__(self, commands: Mapping[str, Sequence[str]], *, environment: Mapping[str, str], grace: float) -> None:
-        """`grace` is how many seconds they get to stop before they are killed."""
+    def __init__(
+        self,
+        commands: Mapping[str, Sequence[str]],
+        *,
+        environment: Mapping[str, str],
+        grace: float,
+        vital: Collection[str] = (),
+    ) -> None:
+        """`grace` is how many seconds they get to stop before they are killed.
+
+        `vital` are those without which it makes no sense to start: if one gives up at once, so do we.
+        """
         self._commands = commands
         self._environment = dict(environment)
         self._grace = grace
+        self._vital = vital
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -54,7 +65,7 @@ class Supervisor:
         """Run until told to stop.
 
         Raises:
-            DiedAtStart: a process did not live through its first seconds.
+            DiedAtStart: a vital process did not live through its first seconds.
         """
         children = [
             _Child(name, command, self._start(command), time.monotonic()) for name, command in self._commands.items()
@@ -80,7 +91,7 @@ class Supervisor:
             if status is None:
                 return
             # A signal says nothing about the command; a status of its own means that it cannot work.
-            if starting and status > 0:
+            if starting and status > 0 and child.name in self._vital:
                 raise DiedAtStart(f"{child.name} ended with status {status} as it was started")
             child.deaths = 0 if now - child.started > _LONGEST_PAUSE else child.deaths + 1
             pause = min(_FIRST_PAUSE * 2**child.deaths, _LONGEST_PAUSE)

@@ -176,9 +176,13 @@ def test_a_source_may_be_unsigned():
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
-        pytest.param({"provider": "creative"}, r"^receiver\.toml: sources\.studio\.provider: .*creativeai", id="unknown-provider"),
+        pytest.param(
+            {"provider": "creative"}, r"^receiver\.toml: sources\.studio\.provider: .*creativeai", id="unknown-provider"
+        ),
         pytest.param({}, r"^receiver\.toml: sources\.studio\.secrets: creativeai signs its webhooks", id="no-secret"),
-        pytest.param({"unsigned": True, "secrets": ["one"]}, r"^receiver\.toml: sources\.studio\.unsigned: ", id="both"),
+        pytest.param(
+            {"unsigned": True, "secrets": ["one"]}, r"^receiver\.toml: sources\.studio\.unsigned: ", id="both"
+        ),
         pytest.param({"unsigned": True}, r"^receiver\.toml: sources\.studio\.api_key: ", id="hints-without-a-key"),
     ],
 )

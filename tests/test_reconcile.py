@@ -476,14 +476,13 @@ class TestWithoutAKey:
     def source(self, provider):
         return source_at(provider.url, api_key=None)
 
-    def test_a_job_waits_for_its_deadline(self, store, reconciler, source):
+    def test_a_job_waits_for_a_key(self, store, reconciler, source):
         track(store, "vgen_1")
 
         [done] = reconciler.run([source])
 
-        known = store.job("creative", "vgen_1")
         assert findings(done) == [Finding.OPEN]
-        assert abs(known.next_poll_at - known.deadline_at) < timedelta(seconds=1)
+        assert "api_key is not set" in store.job("creative", "vgen_1").last_error
 
     def test_a_job_expires_at_its_deadline(self, store, reconciler, source):
         track(store, "vgen_1", schedule=OVERDUE)

@@ -1,6 +1,6 @@
 """Commands that change something: track, retry, replay, send."""
 
-import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +10,8 @@ import httpx
 from receiver import plugins, sandbox
 from receiver.cli.common import NUMBER, config_option, configured_source, loaded_config, opened_store
 from receiver.config import Config
-from receiver.errors import NotConfigured, ReceiverError
+from receiver.errors import NotConfigured, ReceiverError, Unreadable
+from receiver.providers.base import identifier, json_object
 
 _SEND_TIMEOUT = 30.0
 
@@ -27,8 +28,9 @@ def track(source: str, job: str, kind: str, metadata: str) -> None:
     provider = configured_source(config, source).provider
     if kind not in provider.kinds:
         raise click.BadParameter(f"{provider.name} has the kinds {', '.join(provider.kinds)}", param_hint="--kind")
+    job_id, own = _job_id(job), _object(metadata)
     with opened_store(config) as store:
-        new = store.track(source, job, kind=kind, schedule=provider.kinds[kind], metadata=_object(metadata))
+        new = store.track(source, job_id, kind=kind, schedule=provider.kinds[kind], metadata=own)
     click.echo(f"{job} is tracked" if new else f"{job} was known already; its kind and metadata are updated")
 
 
@@ -107,12 +109,18 @@ COMMANDS = (track, retry, replay, send)
 
 def _object(text: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"not JSON: {error}", param_hint="--metadata") from error
-    if not isinstance(value, dict):
-        raise click.BadParameter('must be a JSON object, such as {"order": 17}', param_hint="--metadata")
-    return value
+        return json_object(os.fsencode(text))
+    except Unreadable as error:
+        raise click.BadParameter(
+            f'write a JSON object, such as {{"order": 17}}: {error}', param_hint="--metadata"
+        ) from error
+
+
+def _job_id(text: str) -> str:
+    try:
+        return identifier(text, field="JOB")
+    except Unreadable as error:
+        raise click.BadParameter(str(error), param_hint="JOB") from error
 
 
 def _only_source(config: Config) -> str:

@@ -78,7 +78,7 @@ def configured_source(config: Config, name: str) -> Source:
     return sources[name]
 
 
-def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str], nothing: str) -> None:
+def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str], nothing: str | None) -> None:
     """A table with some columns for people, or everything as JSON for programs."""
     if as_json:
         for row in rows:
@@ -86,7 +86,7 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str], no
     elif rows:
         table = [[_cell(row.get(column)) for column in columns] for row in rows]
         click.echo(tabulate(table, headers=[column.replace("_", " ") for column in columns], disable_numparse=True))
-    else:
+    elif nothing is not None:
         click.echo(nothing)
 
 
@@ -97,7 +97,7 @@ def read_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         click.UsageError: a line is not a JSON object.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file}: cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):

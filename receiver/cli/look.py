@@ -125,9 +125,14 @@ def check(offline: bool) -> None:
         click.echo(f"{variable}: no setting or option has that name", err=True)
     with opened_store(config) as store:
         store.prove()
+        left_over = {
+            name: count for name, count in store.waiting().items() if name not in {handler.name for handler in handlers}
+        }
     click.echo("\nstore: commits")
     for handler in handlers:
         click.echo(f"handler {handler.name}: loaded")
+    for name, count in left_over.items():
+        click.echo(f"handler {name}: not configured, and {count} dispatches wait for it", err=True)
     with ProviderClient() as client:
         ok = [offline or _key_accepted(source, client) for source in sources.values()]
     if not all(ok):
@@ -198,7 +203,10 @@ def _key_accepted(source: Source, client: ProviderClient) -> bool:
     try:
         source.provider.answered(client.send(source.provider, request))
     except RequestFailed as error:
-        click.echo(f"source {source.name}: {error}; check sources.{source.name}.api_key and base_url", err=True)
+        click.echo(
+            f"source {source.name}: {source.masked(str(error))}; check sources.{source.name}.api_key and base_url",
+            err=True,
+        )
         return False
     click.echo(f"source {source.name}: the API key is accepted")
     return True

@@ -61,6 +61,7 @@ def serve() -> None:
         },
         environment=_environment(),
         grace=config.worker.drain.total_seconds() + _GRACE_BEYOND_DRAIN,
+        vital=["web"],
     )
     _on_stop(supervisor.stop)
     for source in config.sources:
@@ -98,6 +99,9 @@ def work() -> None:
         )
         _on_stop(engine.stop)
         engine.run()
+    if engine.worn_out:
+        # Their threads cannot be ended, but with the process; `serve` or the service manager starts another.
+        raise SystemExit(1)
 
 
 @click.command()
@@ -120,10 +124,10 @@ def reconcile(names: tuple[str, ...], dry_run: bool, every: timedelta | None, as
             _print_due(reconciler, sources, as_json=as_json)
         elif every is None:
             passes = reconciler.run(sources)
-            _print_passes(passes, as_json=as_json)
+            _print_passes(passes, as_json=as_json, nothing="no sources are configured")
             sys.exit(0 if all(done.ok for done in passes) else 1)
         else:
-            _reconcile_until_stopped(reconciler, sources, every)
+            _reconcile_until_stopped(reconciler, sources, every, as_json=as_json)
 
 
 @click.command()
@@ -171,14 +175,16 @@ def _on_stop(stop: Callable[[], None]) -> None:
         signal.signal(number, lambda *_: stop())
 
 
-def _reconcile_until_stopped(reconciler: Reconciler, sources: Sequence[Source], every: timedelta) -> None:
+def _reconcile_until_stopped(
+    reconciler: Reconciler, sources: Sequence[Source], every: timedelta, *, as_json: bool
+) -> None:
+    """Pass after pass; only those that found something out are worth a word."""
     stopped = threading.Event()
     _on_stop(stopped.set)
     while not stopped.is_set():
         try:
-            for done in reconciler.run(sources):
-                if done.error:
-                    click.echo(f"{done.source}: {done.error}", err=True)
+            passes = reconciler.run(sources)
+            _print_passes([done for done in passes if not done.quiet], as_json=as_json, nothing=None)
         except StoreUnavailable as error:
             click.echo(f"reconcile: {error}; trying again", err=True)
         stopped.wait(every.total_seconds())
@@ -206,7 +212,7 @@ def _print_due(reconciler: Reconciler, sources: Sequence[Source], *, as_json: bo
     )
 
 
-def _print_passes(passes: Sequence[Pass], *, as_json: bool) -> None:
+def _print_passes(passes: Sequence[Pass], *, as_json: bool, nothing: str | None) -> None:
     rows = [
         {
             "source": done.source,
@@ -219,7 +225,7 @@ def _print_passes(passes: Sequence[Pass], *, as_json: bool) -> None:
         for done in passes
     ]
     columns = ["source", "checked", *map(str, Finding), "waiting"]
-    print_rows(rows, as_json=as_json, columns=columns, nothing="no sources are configured")
+    print_rows(rows, as_json=as_json, columns=columns, nothing=nothing)
     if as_json:
         return
     for done in passes:

@@ -24,15 +24,19 @@ _ROUTED_AT_ONCE = 500
 _LOOK_ANYWAY = timedelta(seconds=1)
 _AFTER_TROUBLE = 1.0
 _RENEWALS_PER_LEASE = 4
+_MOST_ABANDONED = 100
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Run:
     """An attempt in progress, in a thread of its own."""
 
     claim: Claim
     handler: Handler
     started: float = field(default_factory=time.monotonic)
+    thread: threading.Thread | None = None
+    decided: bool = False
+    """Its outcome is known, though perhaps not recorded yet."""
 
     @property
     def overdue(self) -> bool:
@@ -64,7 +68,9 @@ class LocalEngine:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._guard = threading.Lock()
         self._runs: set[_Run] = set()
-        self._recording: set[_Run] = set()
+        self._abandoned: list[threading.Thread] = []
+        self.worn_out = False
+        """Whether `run` returned because too many abandoned attempts still go on: start a new process."""
         self._stop = threading.Event()
         self._ended = threading.Event()
 
@@ -77,6 +83,7 @@ class LocalEngine:
         """Work until told to stop."""
         renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
         renewing.start()
+        self._warn_of_left_over()
         try:
             self._work_until_stopped()
             self._finish_running()
@@ -92,6 +99,13 @@ class LocalEngine:
             # Looked at before the work: what a finished attempt made due is then found by it.
             busy = self._busy()
 
+    def _warn_of_left_over(self) -> None:
+        for name, count in self._store.waiting().items():
+            if name not in self._handlers:
+                _log.warning(
+                    "dispatches wait for a handler that is not configured", extra={"handler": name, "count": count}
+                )
+
     def _work_until_stopped(self) -> None:
         while not self._stop.is_set():
             try:
@@ -104,7 +118,9 @@ class LocalEngine:
 
     def _work(self) -> bool:
         """Do what can be done now. Whether anything was."""
-        self._store.sweep()
+        with self._guard:
+            own = [run.claim for run in self._runs]
+        self._store.sweep(spare=own)
         routed = self._route()
         self._abandon_overdue()
         claims = self._store.claim(self._free_slots(), lease=self._lease, worker=self._worker)
@@ -137,7 +153,8 @@ class LocalEngine:
         with self._guard:
             self._runs.add(run)
         name = f"{run.claim.handler}-{run.claim.id}"
-        threading.Thread(target=self._attempt, args=(run,), name=name, daemon=True).start()
+        run.thread = threading.Thread(target=self._attempt, args=(run,), name=name, daemon=True)
+        run.thread.start()
 
     def _attempt(self, run: _Run) -> None:
         outcome = executor.run(run.claim, run.handler)
@@ -146,19 +163,24 @@ class LocalEngine:
     def _abandon_overdue(self) -> None:
         for run in [run for run in self._running() if run.overdue]:
             self._record(run, executor.overran(run.claim, run.handler))
+            self._abandoned += [run.thread] if run.thread is not None else []
+        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+        if len(self._abandoned) >= _MOST_ABANDONED and not self.worn_out:
+            _log.error("too many attempts ran past their time and still go on", extra={"count": len(self._abandoned)})
+            self.worn_out = True
+            self._stop.set()
 
     def _record(self, run: _Run, outcome: Outcome) -> None:
         """Record an attempt's outcome and free its slot: whoever comes first, the attempt or its time limit."""
         with self._guard:
-            if run not in self._runs:
+            if run.decided:
                 return
-            self._runs.discard(run)
-            self._recording.add(run)
+            run.decided = True
         try:
             self._finish(run, outcome)
         finally:
             with self._guard:
-                self._recording.discard(run)
+                self._runs.discard(run)
 
     def _finish(self, run: _Run, outcome: Outcome) -> None:
         seconds = time.monotonic() - run.started
@@ -196,17 +218,17 @@ class LocalEngine:
 
     def _running(self) -> list[_Run]:
         with self._guard:
-            return list(self._runs)
+            return [run for run in self._runs if not run.decided]
 
     def _busy(self) -> bool:
         """Whether an attempt runs, or its outcome is not recorded yet."""
         with self._guard:
-            return bool(self._runs or self._recording)
+            return bool(self._runs)
 
     def _renew(self) -> None:
         while not self._ended.wait(self._lease.total_seconds() / _RENEWALS_PER_LEASE):
             with self._guard:
-                claims = [run.claim for run in self._runs | self._recording]
+                claims = [run.claim for run in self._runs]
             try:
                 self._store.renew(claims, lease=self._lease)
             except StoreUnavailable as error:

@@ -140,6 +140,14 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def event_key(job_id: str, status: Status | None, raw_status: str | None) -> str:
+    """What a fact about a job is known by, whichever way it comes in: `<job id>:<folded status>`.
+
+    A word we do not know is marked, or it could take the key of a status that is spelled the same.
+    """
+    return f"{job_id}:{status}" if status is not None else f"{job_id}:?{(raw_status or '').lower()}"
+
+
 def identifier(value: object, *, field: str) -> str:
     """A job's id, which may become a key, a path and a line in a log.
 
@@ -210,6 +218,9 @@ def answered_object(response: Response) -> dict[str, Any]:
         raise RequestFailed(f"HTTP {code}: {error}", retry=_passing(code)) from error
     if code in (401, 403):
         raise CredentialsRefused(f"HTTP {code}{said(data)}")
+    # What web frameworks say to a path they do not have: a wrong base URL, not a missing job.
+    if code == 404 and data == {"detail": "Not Found"}:
+        raise RequestFailed("HTTP 404: the API has no such path; see base_url", retry=False)
     if code in (404, 410):
         raise NotFound(f"HTTP {code}{said(data)}")
     if not 200 <= code < 300:

@@ -25,6 +25,7 @@ from receiver.models import (
 )
 from receiver.providers.base import (
     Provider,
+    event_key,
     identifier,
     json_object,
     link,
@@ -157,7 +158,7 @@ class CreativeAI(Provider):
         status = self.fold(raw_status)
         return Event(
             source=source,
-            key=f"{job_id}:{status or (raw_status or 'unknown').lower()}",
+            key=event_key(job_id, status, raw_status),
             type=f"{kind or 'other'}.generation.{(raw_status or 'unknown').lower()}",
             data=data,
             job_id=job_id,
@@ -181,7 +182,7 @@ class CreativeAI(Provider):
         status = self.fold(raw_status)
         batch = Event(
             source=source,
-            key=f"{batch_id}:{status or raw_status.lower()}",
+            key=event_key(batch_id, status, raw_status),
             type=f"video.batch.{raw_status.lower()}",
             data=data,
             job_id=batch_id,

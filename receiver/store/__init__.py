@@ -24,4 +24,9 @@ def open_store(config: Config, *, timeout: timedelta | None = None) -> Store:
         if not config.store.startswith(_SQLITE):
             raise ConfigError('store: must be "sqlite:///FILE" or "sqlite:////ABSOLUTE/FILE"')
         path = config.directory / Path(config.store.removeprefix(_SQLITE))
-        return SQLiteStore(path, timeout=timeout or config.commit_timeout, max_hints=config.quarantine.max_count)
+        return SQLiteStore(
+            path,
+            timeout=timeout or config.commit_timeout,
+            max_hints=config.quarantine.max_count,
+            max_hint_body=config.quarantine.max_body,
+        )

@@ -123,12 +123,20 @@ class Store(ABC):
         """Record an attempt. None if the lease had ended and the dispatch is no longer ours: nothing is recorded."""
 
     @abstractmethod
-    def sweep(self) -> int:
-        """Free the dispatches whose lease ended, to be run again. Returns how many."""
+    def sweep(self, *, spare: Iterable[Claim] = ()) -> int:
+        """Free the dispatches whose lease ended, to be run again. Returns how many.
+
+        `spare` are those the caller itself still runs. What took its worker down before waits longer each time, so
+        that it does not take the same neighbours with it again.
+        """
 
     @abstractmethod
     def next_due(self, handlers: Iterable[str]) -> timedelta | None:
         """How long until something is there to route, to run by these handlers, or to sweep; None if nothing is."""
+
+    @abstractmethod
+    def waiting(self) -> dict[str, int]:
+        """How many dispatches wait for each handler."""
 
     @abstractmethod
     def retry(self, dispatch_id: int) -> bool:
@@ -144,26 +152,38 @@ class Store(ABC):
     def track(
         self, source: str, job_id: str, *, kind: str, schedule: Schedule, metadata: Mapping[str, Any] | None = None
     ) -> bool:
-        """Expect a job to finish. False if it was known already; then its metadata is merged and its kind set."""
+        """Expect a job to finish. False if it was known already; then its metadata is merged and its kind set.
+
+        A job that we had given up (expired, lost) is open again, with a new deadline.
+        """
 
     @abstractmethod
     def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
         """Take open jobs whose poll is due, as many as the budget allows, and spend the budget on them.
 
+        Jobs known only from hints come last, and never get the second half of the budget: anybody can make them up.
         With `learn`, what the provider's answers said overrules `budget`; else the lower of both counts.
         """
 
     @abstractmethod
-    def limit(self, source: str, limits: Limits) -> None:
+    def remember_limits(self, source: str, limits: Limits) -> None:
         """Remember what a provider said of its budget."""
 
     @abstractmethod
-    def polled(self, job: Job, result: PollResult) -> bool:
+    def record_poll(self, job: Job, result: PollResult) -> bool:
         """Record how a poll went. True if the provider used a status word not seen for this job before."""
 
     @abstractmethod
-    def due_jobs(self, source: str) -> list[Job]:
-        """Open jobs whose poll is due, without taking them."""
+    def forget(self, job: Job) -> None:
+        """Drop a job that was only hinted at and never confirmed."""
+
+    @abstractmethod
+    def due_jobs(self, source: str, *, limit: int) -> list[Job]:
+        """Open jobs whose poll is due, longest overdue first, without taking them."""
+
+    @abstractmethod
+    def count_due_jobs(self, source: str) -> int:
+        """How many open jobs are due for a poll."""
 
     @abstractmethod
     def job(self, source: str, job_id: str) -> Job | None:

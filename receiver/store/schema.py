@@ -30,7 +30,9 @@ def migrate(db: Database) -> None:
         migrations.apply(db)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        # A full disk has ended it already.
+        if db.conn.in_transaction:
+            db.execute("ROLLBACK")
         raise
 
 

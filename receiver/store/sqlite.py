@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from receiver.backoff import after_loss
 from receiver.clock import from_text, to_text
 from receiver.errors import ConfigError, StoreUnavailable
 from receiver.models import (
@@ -24,6 +26,7 @@ from receiver.models import (
     Failure,
     Job,
     Limits,
+    Origin,
     Output,
     Schedule,
     Standing,
@@ -48,13 +51,21 @@ _SWITCH_POLL = 0.005
 class SQLiteStore(Store):
     """WAL, `synchronous=FULL`: what is acknowledged survives a power cut.
 
-    `max_hints` bounds, for each source, the hints kept and the open jobs known only from hints, because anyone may
-    send those.
+    Anyone may send hints, so `max_hints` bounds, for each source, how many are kept and how many open jobs are known
+    from nothing else, and `max_hint_body` how much of a hint's body is kept.
     """
 
-    def __init__(self, path: Path, *, timeout: timedelta = timedelta(seconds=5), max_hints: int = 1000) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        timeout: timedelta = timedelta(seconds=5),
+        max_hints: int = 1000,
+        max_hint_body: int = 2**16,
+    ) -> None:
         _refuse_network_file_system(path)
         self._max_hints = max_hints
+        self._max_hint_body = max_hint_body
         try:
             with contextlib.ExitStack() as opened:
                 self._reader = opened.enter_context(contextlib.closing(_connect(path)))
@@ -80,12 +91,14 @@ class SQLiteStore(Store):
         if record.verdict is not Verdict.RECORDED or not record.events:
             return self._keep_unproven(db, record, now)
         known = [_known(db, event) for event in record.events]
-        for row in known:
+        for event, row in zip(record.events, known, strict=True):
             if row is not None:
                 _seen_again(db, row["id"], record.delivery.via, now)
+                _close(db, event, now)
         new = [event for event, row in zip(record.events, known, strict=True) if row is None]
         if not new:
-            first = next(row["delivery_id"] for row in known if row is not None)
+            # A batch's own event is its last; those of its clips may have come in on their own before.
+            first = next(row["delivery_id"] for row in reversed(known) if row is not None)
             _count(db, first, now)
             return Receipt(delivery_id=first, repeated=True)
         delivery_id = _insert_delivery(db, record, now)
@@ -103,7 +116,7 @@ class SQLiteStore(Store):
             "SELECT id FROM deliveries WHERE source = ? AND fingerprint = ?", (record.delivery.source, fingerprint)
         ).fetchone()
         if row is None:
-            delivery_id = _insert_delivery(db, record, now, fingerprint=fingerprint)
+            delivery_id = _insert_delivery(db, self._bounded(record), now, fingerprint=fingerprint)
         else:
             delivery_id = row["id"]
             _count(db, delivery_id, now)
@@ -119,6 +132,11 @@ class SQLiteStore(Store):
         for event in record.events:
             self._make_due(db, event, record.schedules, now)
         return Receipt(delivery_id=delivery_id, repeated=row is not None)
+
+    def _bounded(self, record: Record) -> Record:
+        if record.trust is not Trust.HINT:
+            return record
+        return replace(record, delivery=replace(record.delivery, body=record.delivery.body[: self._max_hint_body]))
 
     def _make_due(self, db: sqlite3.Connection, event: Event, schedules: Mapping[str, Schedule], now: datetime) -> None:
         """Poll the job a hint speaks of at once, but no more often than its schedule asks anyway."""
@@ -198,7 +216,7 @@ class SQLiteStore(Store):
         self.wake()
         return state
 
-    def sweep(self) -> int:
+    def sweep(self, *, spare: Iterable[Claim] = ()) -> int:
         if not self._read(
             """
             SELECT 1 FROM dispatches WHERE state = 'running'
@@ -206,7 +224,8 @@ class SQLiteStore(Store):
             """
         ):
             return 0
-        return self._writer.run(_sweep)
+        spared = {claim.token for claim in spare}
+        return self._writer.run(lambda db: _sweep(db, spared))
 
     def next_due(self, handlers: Iterable[str]) -> timedelta | None:
         [row] = self._read(
@@ -231,6 +250,10 @@ class SQLiteStore(Store):
         if not moments:
             return None
         return max(from_text(min(moments)) - from_text(row["now"]), timedelta(0))
+
+    def waiting(self) -> dict[str, int]:
+        rows = self._read("SELECT handler, count(*) AS count FROM dispatches WHERE state = 'pending' GROUP BY handler")
+        return {row["handler"]: row["count"] for row in rows}
 
     def retry(self, dispatch_id: int) -> bool:
         def work(db: sqlite3.Connection) -> bool:
@@ -267,18 +290,20 @@ class SQLiteStore(Store):
                 UPDATE jobs SET kind = ?, metadata = json_patch(metadata, ?), origin = 'track', updated_at = ?
                 WHERE id = ?
                 """,
-                (kind, json.dumps(dict(metadata or {})), to_text(now), known["id"]),
+                (kind, json.dumps(dict(metadata or {}), allow_nan=False), to_text(now), known["id"]),
             )
+            if Status(known["status"]).ours:
+                _open_again(db, known["id"], schedule, now)
             return False
 
         return self._writer.run(work)
 
     def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
-        if not self.due_jobs(source):
+        if not self.due_jobs(source, limit=1):
             return []
         return self._writer.run(lambda db: _claim_polls(db, source, budget, learn, limit, lease))
 
-    def limit(self, source: str, limits: Limits) -> None:
+    def remember_limits(self, source: str, limits: Limits) -> None:
         def work(db: sqlite3.Connection) -> None:
             now = _now(db)
             db.execute(
@@ -306,18 +331,35 @@ class SQLiteStore(Store):
 
         self._writer.run(work)
 
-    def polled(self, job: Job, result: PollResult) -> bool:
-        return self._writer.run(lambda db: _polled(db, job, result))
+    def record_poll(self, job: Job, result: PollResult) -> bool:
+        return self._writer.run(lambda db: _record_poll(db, job, result))
 
-    def due_jobs(self, source: str) -> list[Job]:
+    def forget(self, job: Job) -> None:
+        self._writer.run(
+            lambda db: db.execute(
+                "DELETE FROM jobs WHERE source = ? AND job_id = ? AND origin = 'hint'", (job.source, job.job_id)
+            )
+        )
+
+    def due_jobs(self, source: str, *, limit: int) -> list[Job]:
         rows = self._read(
             """
             SELECT * FROM jobs WHERE source = ? AND next_poll_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-            ORDER BY next_poll_at
+            ORDER BY next_poll_at LIMIT ?
+            """,
+            (source, limit),
+        )
+        return [_job(row) for row in rows]
+
+    def count_due_jobs(self, source: str) -> int:
+        [row] = self._read(
+            """
+            SELECT count(*) AS due FROM jobs
+            WHERE source = ? AND next_poll_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
             """,
             (source,),
         )
-        return [_job(row) for row in rows]
+        return int(row["due"])
 
     def job(self, source: str, job_id: str) -> Job | None:
         rows = self._read("SELECT * FROM jobs WHERE source = ? AND job_id = ?", (source, job_id))
@@ -333,7 +375,7 @@ class SQLiteStore(Store):
         return self._rows(
             """
             SELECT source, job_id AS job, kind, status, raw_status, progress, created_at, deadline_at, next_poll_at,
-                finished_at, poll_count, error_count, last_error, json(metadata) AS metadata
+                finished_at, poll_count, error_count, last_error, metadata
             FROM jobs
             WHERE (:source IS NULL OR source = :source) AND (:status IS NULL OR status = :status)
                 AND (NOT :open_only OR finished_at IS NULL)
@@ -431,6 +473,11 @@ _JSON = {"metadata", "outputs", "failure", "data", "results", "result", "headers
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # What providers send is nobody else's business; the WAL gets the same mode. Only ever a new file is opened here:
+    # to close any descriptor of a database in use drops all the locks this process holds on it (POSIX), and another
+    # process would then take itself for the last one and delete the WAL.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     # Threads share it, one at a time; `isolation_level=None` leaves every BEGIN to us.
     connection = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
@@ -644,7 +691,38 @@ def _move_job(
     return event.status is None and event.raw_status != job["raw_status"]
 
 
+def _close(db: sqlite3.Connection, event: Event, now: datetime) -> None:
+    """Close the job of an event that is known, should the job be open: an end that was told stays told."""
+    if event.status is None or not event.status.terminal:
+        return
+    db.execute(
+        """
+        UPDATE jobs SET status = :status, raw_status = :raw_status, updated_at = :now, finished_at = :now,
+            next_poll_at = NULL
+        WHERE source = :source AND job_id = :job_id AND finished_at IS NULL
+        """,
+        {
+            "status": event.status,
+            "raw_status": event.raw_status,
+            "now": to_text(now),
+            "source": event.source,
+            "job_id": event.job_id,
+        },
+    )
+
+
 # Jobs
+
+
+def _open_again(db: sqlite3.Connection, job: int, schedule: Schedule, now: datetime) -> None:
+    db.execute(
+        """
+        UPDATE jobs SET status = 'queued', finished_at = NULL, deadline_at = ?, next_poll_at = ?, error_count = 0,
+            missing_count = 0
+        WHERE id = ?
+        """,
+        (to_text(now + schedule.deadline), to_text(now + schedule.first), job),
+    )
 
 
 def _job_row(db: sqlite3.Connection, source: str, job_id: str) -> sqlite3.Row | None:
@@ -682,7 +760,7 @@ def _insert_job(
             kind,
             status,
             raw_status,
-            json.dumps(dict(metadata or {})),
+            json.dumps(dict(metadata or {}), allow_nan=False),
             origin,
             to_text(now),
             to_text(now),
@@ -698,31 +776,42 @@ def _claim_polls(
 ) -> list[Job]:
     """Take due jobs by moving their next poll past the lease: whoever looks meanwhile does not find them due."""
     now = _now(db)
-    left = min(_requests_left(db, source, budget, learn, now), limit)
-    if left <= 0:
+    left, count = _requests_left(db, source, budget, learn, now)
+    jobs = _take_due(db, source, min(left, limit), now, lease, hinted=False)
+    left_for_hints = min(left - count // 2, limit) - len(jobs)
+    jobs += _take_due(db, source, left_for_hints, now, lease, hinted=True)
+    _spend(db, source, len(jobs), now)
+    return jobs
+
+
+def _take_due(
+    db: sqlite3.Connection, source: str, most: int, now: datetime, lease: timedelta, *, hinted: bool
+) -> list[Job]:
+    if most <= 0:
         return []
     rows = db.execute(
         """
         UPDATE jobs SET next_poll_at = :lease, last_poll_at = :now, poll_count = poll_count + 1
         WHERE id IN (
-            SELECT id FROM jobs WHERE source = :source AND next_poll_at <= :now ORDER BY next_poll_at LIMIT :left)
+            SELECT id FROM jobs
+            WHERE source = :source AND next_poll_at <= :now AND (origin = 'hint') = :hinted
+            ORDER BY next_poll_at LIMIT :most)
         RETURNING *
         """,
-        {"source": source, "now": to_text(now), "lease": to_text(now + lease), "left": left},
+        {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "hinted": hinted},
     ).fetchall()
-    _spend(db, source, len(rows), now)
     return [_job(row) for row in rows]
 
 
-def _requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bool, now: datetime) -> int:
-    """How many requests may be sent now, so that no span of time ever holds more than the budget."""
+def _requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bool, now: datetime) -> tuple[int, int]:
+    """How many requests may be sent now, so that no span of time ever holds more than the budget; and its size."""
     db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - budget.per)))
     [sent] = db.execute("SELECT count(*) FROM requests WHERE source = ?", (source,)).fetchone()
     told = db.execute("SELECT * FROM limits WHERE source = ?", (source,)).fetchone()
     if told is None:
-        return int(budget.count - sent)
+        return budget.count - sent, budget.count
     if told["paused_until"] is not None and told["paused_until"] > to_text(now):
-        return 0
+        return 0, budget.count
     count = budget.count
     # Some say 0 and mean that there is no limit; believing it, we would never ask again and never hear better.
     if told["count"]:
@@ -730,7 +819,7 @@ def _requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: b
     left = count - sent
     if told["remaining"] is not None and told["resets_at"] is not None and told["resets_at"] > to_text(now):
         left = min(left, told["remaining"])
-    return int(left)
+    return left, count
 
 
 def _spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:
@@ -738,7 +827,7 @@ def _spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> No
     db.execute("UPDATE limits SET remaining = max(remaining - ?, 0) WHERE source = ?", (count, source))
 
 
-def _polled(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
+def _record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
     now = _now(db)
     row = _job_row(db, job.source, job.job_id)
     if row is None or Status(row["status"]).terminal:
@@ -752,7 +841,9 @@ def _polled(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
             status = coalesce(:status, status), raw_status = coalesce(:raw_status, raw_status),
             progress = coalesce(:progress, progress),
             error_count = iif(:error IS NULL, 0, error_count + 1),
-            missing_count = iif(:missing, missing_count + 1, 0)
+            missing_count = iif(:missing, missing_count + 1, 0),
+            -- A hint that the provider answers for is one no longer.
+            origin = iif(origin = 'hint' AND :error IS NULL, 'event', origin)
         WHERE id = :id
         """,
         {
@@ -879,24 +970,26 @@ def _finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome) -> State | N
     return state
 
 
-def _sweep(db: sqlite3.Connection) -> int:
-    now = to_text(_now(db))
+def _sweep(db: sqlite3.Connection, spared: set[str]) -> int:
+    now = _now(db)
     lapsed = db.execute(
-        """
-        INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
-        SELECT id, attempt_count, worker, started_at, :now, 'lost', 'the worker died or froze: its lease ended'
-        FROM dispatches WHERE state = 'running' AND leased_until < :now
-        """,
-        {"now": now},
-    )
-    db.execute(
-        """
-        UPDATE dispatches SET state = 'pending', due_at = :now, token = NULL, leased_until = NULL
-        WHERE state = 'running' AND leased_until < :now
-        """,
-        {"now": now},
-    )
-    return lapsed.rowcount
+        "SELECT id, token, attempt_count FROM dispatches WHERE state = 'running' AND leased_until < ?", (to_text(now),)
+    ).fetchall()
+    lapsed = [row for row in lapsed if row["token"] not in spared]
+    for row in lapsed:
+        db.execute(
+            """
+            INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
+            SELECT id, attempt_count, worker, started_at, ?, 'lost', 'the worker died or froze: its lease ended'
+            FROM dispatches WHERE id = ?
+            """,
+            (to_text(now), row["id"]),
+        )
+        db.execute(
+            "UPDATE dispatches SET state = 'pending', due_at = ?, token = NULL, leased_until = NULL WHERE id = ?",
+            (to_text(now + after_loss(row["attempt_count"])), row["id"]),
+        )
+    return len(lapsed)
 
 
 # Rows and values
@@ -939,6 +1032,7 @@ def _job(row: sqlite3.Row) -> Job:
         next_poll_at=_moment(row["next_poll_at"]),
         poll_count=row["poll_count"],
         error_count=row["error_count"],
+        origin=Origin(row["origin"]),
         missing_count=row["missing_count"],
         last_error=row["last_error"],
     )

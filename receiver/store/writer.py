@@ -23,8 +23,9 @@ _BEGIN_POLL_MS = 50
 class _Ticket:
     """One thread's work, and what became of it."""
 
-    def __init__(self, work: Work[Any]) -> None:
+    def __init__(self, work: Work[Any], deadline: float) -> None:
         self.work = work
+        self.deadline = deadline
         self.woken = threading.Event()
         self.leads = False
         self.result: Any = None
@@ -60,7 +61,7 @@ class Writer:
             StoreUnavailable: it could not be committed in time; nothing of it is stored.
         """
         deadline = time.monotonic() + self._timeout
-        ticket = _Ticket(work)
+        ticket = _Ticket(work, deadline)
         with self._guard:
             self._waiting.append(ticket)
             ticket.leads = not self._led
@@ -68,7 +69,7 @@ class Writer:
         if not ticket.leads:
             self._await(ticket, deadline)
         if ticket.leads:
-            self._lead(deadline)
+            self._lead()
         if ticket.error is not None:
             raise ticket.error
         return ticket.result  # type: ignore[no-any-return]
@@ -89,9 +90,11 @@ class Writer:
                 raise StoreUnavailable("the store is busy: too many writers before this one")
         ticket.woken.wait()
 
-    def _lead(self, deadline: float) -> None:
+    def _lead(self) -> None:
         with self._guard:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
+        # The others came later and may wait longer.
+        deadline = max(ticket.deadline for ticket in batch)
         try:
             self._commit(batch, deadline)
         except BaseException as error:

@@ -14,7 +14,7 @@ from tests.scripted import Answer, Scripted, always, job
 
 NOTHING, HOUR = timedelta(0), timedelta(hours=1)
 DUE = Schedule(first=NOTHING, every=HOUR, longest=HOUR, deadline=HOUR)
-COLUMNS = ["source", "checked", "recovered", "known", "open", "expired", "lost", "failed", "waiting"]
+COLUMNS = ["source", "checked", "recovered", "known", "open", "expired", "lost", "unconfirmed", "failed", "waiting"]
 
 
 @pytest.fixture

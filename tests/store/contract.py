@@ -383,12 +383,12 @@ class StoreContract:
         track(store, "job_1")
         result = PollResult(wait=HOUR, raw_status="paused")
 
-        assert [store.polled(the_job(store), result) for _ in range(3)] == [True, False, False]
+        assert [store.record_poll(the_job(store), result) for _ in range(3)] == [True, False, False]
 
     def test_tells_of_an_unknown_status_once_whoever_says_it(self, store):
         store.receive(a_record(an_event(status=None, raw_status="paused")))
 
-        assert not store.polled(the_job(store), PollResult(wait=HOUR, raw_status="paused"))
+        assert not store.record_poll(the_job(store), PollResult(wait=HOUR, raw_status="paused"))
 
     def test_tells_nothing_of_a_status_that_is_known(self, store):
         receipt = store.receive(a_record(an_event(status=Status.RUNNING)))
@@ -967,9 +967,9 @@ class StoreContract:
     def test_looks_at_due_jobs_without_taking_them(self, store):
         track(store, "job_1")
 
-        assert [job.job_id for job in store.due_jobs(SOURCE)] == ["job_1"]
+        assert [job.job_id for job in store.due_jobs(SOURCE, limit=1000)] == ["job_1"]
         assert claim_polls(store) == ["job_1"]
-        assert store.due_jobs(SOURCE) == []
+        assert store.due_jobs(SOURCE, limit=1000) == []
 
     def test_a_claimed_poll_counts(self, store):
         track(store, "job_1")
@@ -1042,57 +1042,57 @@ class StoreContract:
 
     def test_learns_a_higher_limit(self, store):
         track(store, *[f"job_{number}" for number in range(10)])
-        store.limit(SOURCE, Limits(count=5))
+        store.remember_limits(SOURCE, Limits(count=5))
 
         assert len(claim_polls(store, budget=Budget(2, per=HOUR), learn=True)) == 5
 
     @pytest.mark.parametrize("learn", [pytest.param(True, id="learning"), pytest.param(False, id="configured")])
     def test_obeys_a_lower_limit(self, store, learn):
         track(store, *[f"job_{number}" for number in range(10)])
-        store.limit(SOURCE, Limits(count=2))
+        store.remember_limits(SOURCE, Limits(count=2))
 
         assert len(claim_polls(store, budget=Budget(5, per=HOUR), learn=learn)) == 2
 
     def test_a_higher_limit_does_not_overrule_the_operator(self, store):
         track(store, *[f"job_{number}" for number in range(10)])
-        store.limit(SOURCE, Limits(count=5))
+        store.remember_limits(SOURCE, Limits(count=5))
 
         assert len(claim_polls(store, budget=Budget(2, per=HOUR), learn=False)) == 2
 
     def test_a_limit_of_nothing_is_not_believed(self, store):
         track(store, "job_1")
-        store.limit(SOURCE, Limits(count=0))
+        store.remember_limits(SOURCE, Limits(count=0))
 
         assert claim_polls(store) == ["job_1"]
 
     def test_obeys_what_remains_until_the_reset(self, store):
         track(store, *[f"job_{number}" for number in range(10)])
-        store.limit(SOURCE, Limits(count=100, remaining=3, resets_after=HOUR))
+        store.remember_limits(SOURCE, Limits(count=100, remaining=3, resets_after=HOUR))
 
         assert [len(claim_polls(store, limit=2)) for _ in range(3)] == [2, 1, 0]
 
     def test_what_remained_does_not_count_after_the_reset(self, store):
         track(store, *[f"job_{number}" for number in range(10)])
-        store.limit(SOURCE, Limits(count=100, remaining=0, resets_after=LAPSED))
+        store.remember_limits(SOURCE, Limits(count=100, remaining=0, resets_after=LAPSED))
 
         assert len(claim_polls(store)) == 10
 
     def test_asks_nothing_in_a_pause(self, store):
         track(store, "job_1")
-        store.limit(SOURCE, Limits(pause=HOUR))
+        store.remember_limits(SOURCE, Limits(pause=HOUR))
 
         assert claim_polls(store) == []
 
     def test_a_pause_outlasts_other_limits(self, store):
         track(store, "job_1")
-        store.limit(SOURCE, Limits(pause=HOUR))
-        store.limit(SOURCE, Limits(count=100, remaining=99))
+        store.remember_limits(SOURCE, Limits(pause=HOUR))
+        store.remember_limits(SOURCE, Limits(count=100, remaining=99))
 
         assert claim_polls(store) == []
 
     def test_asks_again_after_a_pause(self, store):
         track(store, "job_1")
-        store.limit(SOURCE, Limits(pause=LAPSED))
+        store.remember_limits(SOURCE, Limits(pause=LAPSED))
 
         assert claim_polls(store) == ["job_1"]
 
@@ -1102,14 +1102,14 @@ class StoreContract:
         track(store, "job_1")
         claim_polls(store)
 
-        store.polled(the_job(store), PollResult(wait=timedelta(0)))
+        store.record_poll(the_job(store), PollResult(wait=timedelta(0)))
 
         assert claim_polls(store) == ["job_1"]
 
     def test_a_poll_tells_how_the_job_goes(self, store):
         track(store, "job_1")
 
-        store.polled(
+        store.record_poll(
             the_job(store), PollResult(wait=HOUR, status=Status.RUNNING, raw_status="processing", progress=40.0)
         )
 
@@ -1119,7 +1119,7 @@ class StoreContract:
     def test_a_poll_alone_does_not_end_a_job(self, store):
         track(store, "job_1")
 
-        store.polled(the_job(store), PollResult(wait=HOUR, status=Status.SUCCEEDED, raw_status="completed"))
+        store.record_poll(the_job(store), PollResult(wait=HOUR, status=Status.SUCCEEDED, raw_status="completed"))
 
         assert not the_job(store).status.terminal
 
@@ -1128,7 +1128,7 @@ class StoreContract:
         job = the_job(store)
         store.receive(a_record(an_event()))
 
-        store.polled(job, PollResult(wait=HOUR, status=Status.RUNNING, raw_status="paused"))
+        store.record_poll(job, PollResult(wait=HOUR, status=Status.RUNNING, raw_status="paused"))
 
         assert (the_job(store).status, the_job(store).next_poll_at) == (Status.SUCCEEDED, None)
 
@@ -1136,7 +1136,7 @@ class StoreContract:
         track(store, "job_1")
 
         for _ in range(2):
-            store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 500"))
+            store.record_poll(the_job(store), PollResult(wait=HOUR, error="HTTP 500"))
 
         assert (the_job(store).error_count, the_job(store).last_error) == (2, "HTTP 500")
 
@@ -1144,15 +1144,15 @@ class StoreContract:
         track(store, "job_1")
 
         for _ in range(2):
-            store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=True))
+            store.record_poll(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=True))
 
         assert the_job(store).missing_count == 2
 
     def test_an_answer_ends_the_row(self, store):
         track(store, "job_1")
-        store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=True))
+        store.record_poll(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=True))
 
-        store.polled(the_job(store), PollResult(wait=HOUR, status=Status.RUNNING))
+        store.record_poll(the_job(store), PollResult(wait=HOUR, status=Status.RUNNING))
 
         job = the_job(store)
         assert (job.error_count, job.missing_count, job.last_error) == (0, 0, None)
@@ -1175,7 +1175,7 @@ class StoreContract:
         claim_polls(store)
         assert the_job(store).next_poll_at is not None
 
-        store.polled(the_job(store), PollResult(wait=HOUR, error="HTTP 500"))
+        store.record_poll(the_job(store), PollResult(wait=HOUR, error="HTTP 500"))
         assert the_job(store).next_poll_at is not None
 
     def test_a_job_that_ended_has_no_next_poll(self, store):

@@ -1,0 +1,89 @@
+"""Asking a provider."""
+
+import zlib
+from datetime import timedelta
+from types import TracebackType
+
+import httpx
+
+from receiver.errors import RequestFailed, TooLarge
+from receiver.models import Request, Response
+from receiver.outbound.answers import COMPRESSED, Answer
+from receiver.outbound.network import AGENT, CONNECTIONS, Network, deadline_after
+from receiver.providers.base import Provider
+
+_COMPRESSED_AS_ASKED = {"gzip", "x-gzip", "deflate"}
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+class ProviderClient:
+    """Asks providers. Threads may share one; connections are kept for the next request.
+
+    A source's base URL is the operator's choice, so its address may be private.
+    """
+
+    def __init__(self, *, timeout: timedelta = timedelta(seconds=30), max_bytes: int = 10 * 10**6) -> None:
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._network = Network(allow_private=True, keep=CONNECTIONS)
+
+    def __enter__(self) -> "ProviderClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that were kept."""
+        self._network.close()
+
+    def send(self, provider: Provider, request: Request) -> Response:
+        """The provider's answer, whatever its status; a redirect is an answer too.
+
+        Raises:
+            RequestFailed: there is no answer, or not in time.
+            TooLarge: it is over the size limit.
+        """
+        deadline = deadline_after(self._timeout)
+        with self._network.ask(_addressed(provider, request), deadline) as answer:
+            body = _decoded(answer, self._max_bytes)
+            return Response(status_code=answer.status, headers=dict(answer.headers), body=body)
+
+
+def _addressed(provider: Provider, request: Request) -> httpx.Request:
+    try:
+        headers = httpx.Headers(request.headers)
+        headers.update({**provider.authorize(), "User-Agent": AGENT, "Accept-Encoding": "gzip"})
+        url = httpx.URL(f"{provider.base_url}/{request.path.removeprefix('/')}")
+        return httpx.Request(request.method, url, headers=headers, json=request.json)
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise RequestFailed(
+            f"the request cannot be written ({type(error).__name__}); see the base_url and the api_key", retry=False
+        ) from None
+
+
+def _decoded(answer: Answer, max_bytes: int) -> bytes:
+    """The body, inflated no further than the limit."""
+    too_large = TooLarge(f"the answer of {answer.host} is larger than {max_bytes} bytes")
+    if answer.encoding in COMPRESSED - _COMPRESSED_AS_ASKED or "," in answer.encoding:
+        raise RequestFailed(f"{answer.host} answers in {answer.encoding[:50]}, which was not asked for", retry=False)
+    inflate = zlib.decompressobj(_GZIP_OR_ZLIB) if answer.encoding in _COMPRESSED_AS_ASKED else None
+    body = bytearray()
+    received = 0
+    for chunk in answer.chunks:
+        received += len(chunk)
+        body += chunk if inflate is None else _inflated(inflate, chunk, max_bytes + 1 - len(body), answer.host)
+        if max(received, len(body)) > max_bytes:
+            raise too_large
+    if inflate is not None and received and not inflate.eof:
+        raise RequestFailed(f"the compressed answer of {answer.host} breaks off")
+    return bytes(body)
+
+
+def _inflated(inflate: "zlib._Decompress", chunk: bytes, most: int, host: str) -> bytes:
+    try:
+        return inflate.decompress(chunk, most)
+    except zlib.error:
+        raise RequestFailed(f"the compressed answer of {host} is damaged") from None
