@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from receiver.store.bell import Bell
+from receiver.store.sqlite.bell import Bell
 from tests.trouble import child, said
 
 LONG = 30.0
@@ -16,7 +16,7 @@ LONG = 30.0
 LISTEN = """
 import sys
 from pathlib import Path
-from receiver.store.bell import Bell
+from receiver.store.sqlite.bell import Bell
 
 bell = Bell(Path(sys.argv[1]))
 bell.wait(0)

@@ -14,8 +14,7 @@ import pytest
 from receiver.config import from_tables
 from receiver.errors import ConfigError, StoreUnavailable
 from receiver.store import open_store as open_configured
-from receiver.store import sqlite as sqlite_store
-from receiver.store.sqlite import SQLiteStore
+from receiver.store.sqlite import SQLiteStore, connection
 from tests.store.contract import StoreContract, a_record, all_events, an_event, at_once
 from tests.trouble import child, database_locked, disk_full, flock_held, said, tell
 
@@ -169,7 +168,7 @@ def fake_mounts(monkeypatch, text):
     """Other contents of the system's table of mounts; all other files stay what they are."""
     read_text = Path.read_text
     monkeypatch.setattr(
-        sqlite_store.Path,
+        connection.Path,
         "read_text",
         lambda path, *rest: text if path == Path("/proc/self/mounts") else read_text(path, *rest),
     )

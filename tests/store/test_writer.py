@@ -8,7 +8,7 @@ import time
 import pytest
 
 from receiver.errors import StoreUnavailable
-from receiver.store.writer import Writer
+from receiver.store.sqlite.writer import Writer
 from tests.store.contract import at_once
 from tests.trouble import database_locked
 from tests.watch import eventually

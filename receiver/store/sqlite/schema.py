@@ -90,7 +90,6 @@ _FIRST = (
         last_seen_at TEXT NOT NULL
     ) STRICT
     """,
-    "CREATE INDEX deliveries_source ON deliveries (source, id)",
     "CREATE UNIQUE INDEX deliveries_fingerprint ON deliveries (source, fingerprint) WHERE fingerprint IS NOT NULL",
     "CREATE INDEX deliveries_hints ON deliveries (source, id) WHERE trust = 'hint'",
     """
@@ -119,7 +118,6 @@ _FIRST = (
     ) STRICT
     """,
     "CREATE INDEX events_unrouted ON events (id) WHERE routed_at IS NULL",
-    "CREATE INDEX events_job ON events (source, job_id)",
     """
     CREATE TABLE dispatches (
         id INTEGER PRIMARY KEY,
@@ -151,7 +149,6 @@ _FIRST = (
     CREATE INDEX dispatches_unfinished ON dispatches (source, job_id, handler, id)
     WHERE state IN ('pending', 'running')
     """,
-    "CREATE INDEX dispatches_state ON dispatches (state, id)",
     """
     CREATE TABLE attempts (
         id INTEGER PRIMARY KEY,

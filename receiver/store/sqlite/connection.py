@@ -1,0 +1,73 @@
+"""Opening the file so that what is committed is on disk, and refusing where that cannot be had."""
+
+import contextlib
+import os
+import sqlite3
+import time
+from datetime import datetime
+from pathlib import Path
+
+from receiver.clock import from_text
+from receiver.errors import ConfigError
+
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
+_LONGEST_SWITCH = 5.0
+_SWITCH_POLL = 0.005
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    # What providers send is nobody else's business; the WAL gets the same mode. Only ever a new file is opened here:
+    # to close any descriptor of a database in use drops all the locks this process holds on it (POSIX), and another
+    # process would then take itself for the last one and delete the WAL.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    # Threads share it, one at a time; `isolation_level=None` leaves every BEGIN to us.
+    connection = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        _switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Of several processes that switch a new file at once, SQLite turns all but one away without any wait."""
+    deadline = time.monotonic() + _LONGEST_SWITCH
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_SWITCH_POLL)
+        else:
+            return
+
+
+def refuse_network_file_system(path: Path) -> None:
+    """SQLite's WAL and our `flock` are unsafe between machines.
+
+    Raises:
+        ConfigError: the file would be on a file system that we know to be shared over a network.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ConfigError(f"store: the folder {folder} does not exist; create it, or set another store")
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    except OSError:
+        return
+    inside = [mount for mount in mounts if folder.is_relative_to(mount[1].replace("\\040", " "))]
+    # Of several at one place the last covers the others.
+    kind = max(reversed(inside), key=lambda mount: len(mount[1]))[2] if inside else ""
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise ConfigError(f"store: {folder} is on {kind}, where SQLite is unsafe; use a local disk")
+
+
+def now_in(db: sqlite3.Connection) -> datetime:
+    return from_text(db.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").fetchone()[0])

@@ -1,0 +1,145 @@
+"""Dispatches and their attempts."""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from receiver.backoff import after_loss
+from receiver.clock import to_text
+from receiver.models import Claim, State
+from receiver.outcomes import Decision, Outcome
+from receiver.store.sqlite.connection import now_in
+from receiver.store.sqlite.rows import event_of, job_of
+
+_LONGEST_ERROR = 4000
+
+
+def route(db: sqlite3.Connection, plan: Mapping[int, Sequence[str]]) -> int:
+    now, created = to_text(now_in(db)), 0
+    for event_id, handlers in plan.items():
+        marked = db.execute("UPDATE events SET routed_at = ? WHERE id = ? AND routed_at IS NULL", (now, event_id))
+        if marked.rowcount == 0:
+            continue
+        for handler in handlers:
+            _insert_dispatch(db, event_id, handler, 0, now)
+            created += 1
+    return created
+
+
+def replay(db: sqlite3.Connection, event_id: int, handlers: Sequence[str]) -> list[int]:
+    now, ids = to_text(now_in(db)), []
+    for handler in handlers:
+        [replay] = db.execute(
+            "SELECT coalesce(max(replay) + 1, 0) FROM dispatches WHERE event_id = ? AND handler = ?",
+            (event_id, handler),
+        ).fetchone()
+        ids.append(_insert_dispatch(db, event_id, handler, replay, now))
+    return ids
+
+
+def _insert_dispatch(db: sqlite3.Connection, event_id: int, handler: str, replay: int, now: str) -> int:
+    row = db.execute(
+        """
+        INSERT INTO dispatches (event_id, handler, replay, source, job_id, state, idempotency_key, due_at, created_at)
+        SELECT id, :handler, :replay, source, job_id, 'pending', :key, :now, :now FROM events WHERE id = :event_id
+        RETURNING id
+        """,
+        {"event_id": event_id, "handler": handler, "replay": replay, "key": secrets.token_hex(16), "now": now},
+    ).fetchone()
+    return int(row["id"])
+
+
+def claim(db: sqlite3.Connection, handler: str, free: int, lease: timedelta, worker: str) -> list[Claim]:
+    now = now_in(db)
+    rows = db.execute(
+        """
+        UPDATE dispatches SET state = 'running', token = lower(hex(randomblob(16))), worker = :worker,
+            started_at = :now, leased_until = :until, attempt_count = attempt_count + 1
+        WHERE id IN (
+            SELECT id FROM dispatches AS due
+            WHERE handler = :handler AND state = 'pending' AND due_at <= :now AND NOT EXISTS (
+                SELECT 1 FROM dispatches AS older
+                WHERE older.source = due.source AND older.job_id = due.job_id AND older.handler = due.handler
+                    AND older.id < due.id AND older.state IN ('pending', 'running'))
+            ORDER BY due_at, id LIMIT :free)
+        RETURNING id, token, event_id, handler, attempt_count, idempotency_key, source, job_id
+        """,
+        {"handler": handler, "free": free, "worker": worker, "now": to_text(now), "until": to_text(now + lease)},
+    ).fetchall()
+    claims = []
+    for row in sorted(rows, key=lambda row: row["id"]):
+        event = db.execute("SELECT * FROM events WHERE id = ?", (row["event_id"],)).fetchone()
+        job = db.execute(
+            "SELECT * FROM jobs WHERE source = ? AND job_id = ?", (row["source"], row["job_id"])
+        ).fetchone()
+        claims.append(
+            Claim(
+                id=row["id"],
+                token=row["token"],
+                handler=row["handler"],
+                attempt=row["attempt_count"],
+                idempotency_key=row["idempotency_key"],
+                event=event_of(event),
+                job=job_of(job) if job is not None else None,
+            )
+        )
+    return claims
+
+
+def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome) -> State | None:
+    now, state = now_in(db), outcome.decision.state
+    parameters = {
+        "id": claim.id,
+        "token": claim.token,
+        "state": state,
+        "due": to_text(now + outcome.wait),
+        "now": to_text(now),
+        "over": state is not State.PENDING,
+        "snoozed": outcome.decision is Decision.SNOOZE,
+        "outcome": outcome.decision,
+        "number": claim.attempt,
+        "error": outcome.error and outcome.error[:_LONGEST_ERROR].encode("utf-8", "replace").decode(),
+        "result": json.dumps(dict(outcome.result)) if outcome.result is not None else None,
+    }
+    attempt = db.execute(
+        """
+        INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
+        SELECT id, :number, worker, started_at, :now, :outcome, :error FROM dispatches WHERE id = :id AND token = :token
+        """,
+        parameters,
+    )
+    if attempt.rowcount == 0:
+        return None
+    db.execute(
+        """
+        UPDATE dispatches SET state = :state, due_at = :due, token = NULL, leased_until = NULL, error = :error,
+            result = :result, attempt_count = attempt_count - :snoozed, finished_at = iif(:over, :now, NULL)
+        WHERE id = :id AND token = :token
+        """,
+        parameters,
+    )
+    return state
+
+
+def sweep(db: sqlite3.Connection, spared: set[str]) -> int:
+    now = now_in(db)
+    lapsed = db.execute(
+        "SELECT id, token, attempt_count FROM dispatches WHERE state = 'running' AND leased_until < ?", (to_text(now),)
+    ).fetchall()
+    lapsed = [row for row in lapsed if row["token"] not in spared]
+    for row in lapsed:
+        db.execute(
+            """
+            INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
+            SELECT id, attempt_count, worker, started_at, ?, 'lost', 'the worker died or froze: its lease ended'
+            FROM dispatches WHERE id = ?
+            """,
+            (to_text(now), row["id"]),
+        )
+        db.execute(
+            "UPDATE dispatches SET state = 'pending', due_at = ?, token = NULL, leased_until = NULL WHERE id = ?",
+            (to_text(now + after_loss(row["attempt_count"])), row["id"]),
+        )
+    return len(lapsed)

@@ -1,0 +1,159 @@
+"""Jobs, their polls, and the budget that polls spend."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from receiver.clock import to_text
+from receiver.models import Budget, Job, Schedule, Status
+from receiver.store.base import PollResult
+from receiver.store.sqlite.connection import now_in
+from receiver.store.sqlite.rows import job_of
+
+
+def open_again(db: sqlite3.Connection, job: int, schedule: Schedule, now: datetime) -> None:
+    db.execute(
+        """
+        UPDATE jobs SET status = 'queued', finished_at = NULL, deadline_at = ?, next_poll_at = ?, error_count = 0,
+            missing_count = 0
+        WHERE id = ?
+        """,
+        (to_text(now + schedule.deadline), to_text(now + schedule.first), job),
+    )
+
+
+def job_row(db: sqlite3.Connection, source: str, job_id: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT id, status, raw_status FROM jobs WHERE source = ? AND job_id = ?", (source, job_id)
+    ).fetchone()
+    return row
+
+
+def insert_job(
+    db: sqlite3.Connection,
+    source: str,
+    job_id: str,
+    kind: str,
+    schedule: Schedule,
+    origin: str,
+    now: datetime,
+    *,
+    status: Status | None = None,
+    raw_status: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    first_poll: timedelta | None = None,
+) -> None:
+    status = status or Status.QUEUED
+    first_poll = schedule.first if first_poll is None else first_poll
+    db.execute(
+        """
+        INSERT INTO jobs (source, job_id, kind, status, raw_status, metadata, origin, created_at, updated_at,
+            finished_at, deadline_at, next_poll_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            source,
+            job_id,
+            kind,
+            status,
+            raw_status,
+            json.dumps(dict(metadata or {}), allow_nan=False),
+            origin,
+            to_text(now),
+            to_text(now),
+            to_text(now) if status.terminal else None,
+            to_text(now + schedule.deadline),
+            None if status.terminal else to_text(now + first_poll),
+        ),
+    )
+
+
+def claim_polls(
+    db: sqlite3.Connection, source: str, budget: Budget, learn: bool, limit: int, lease: timedelta
+) -> list[Job]:
+    """Take due jobs by moving their next poll past the lease: whoever looks meanwhile does not find them due."""
+    now = now_in(db)
+    left, count = _requests_left(db, source, budget, learn, now)
+    jobs = _take_due(db, source, min(left, limit), now, lease, hinted=False)
+    left_for_hints = min(left - count // 2, limit) - len(jobs)
+    jobs += _take_due(db, source, left_for_hints, now, lease, hinted=True)
+    _spend(db, source, len(jobs), now)
+    return jobs
+
+
+def _take_due(
+    db: sqlite3.Connection, source: str, most: int, now: datetime, lease: timedelta, *, hinted: bool
+) -> list[Job]:
+    if most <= 0:
+        return []
+    rows = db.execute(
+        """
+        UPDATE jobs SET next_poll_at = :lease, last_poll_at = :now, poll_count = poll_count + 1
+        WHERE id IN (
+            SELECT id FROM jobs
+            WHERE source = :source AND next_poll_at <= :now AND (origin = 'hint') = :hinted
+            ORDER BY next_poll_at LIMIT :most)
+        RETURNING *
+        """,
+        {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "hinted": hinted},
+    ).fetchall()
+    return [job_of(row) for row in rows]
+
+
+def _requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bool, now: datetime) -> tuple[int, int]:
+    """How many requests may be sent now, so that no span of time ever holds more than the budget; and its size."""
+    db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - budget.per)))
+    [sent] = db.execute("SELECT count(*) FROM requests WHERE source = ?", (source,)).fetchone()
+    told = db.execute("SELECT * FROM limits WHERE source = ?", (source,)).fetchone()
+    if told is None:
+        return budget.count - sent, budget.count
+    if told["paused_until"] is not None and told["paused_until"] > to_text(now):
+        return 0, budget.count
+    count = budget.count
+    # Some say 0 and mean that there is no limit; believing it, we would never ask again and never hear better.
+    if told["count"]:
+        count = told["count"] if learn else min(count, told["count"])
+    left = count - sent
+    if told["remaining"] is not None and told["resets_at"] is not None and told["resets_at"] > to_text(now):
+        left = min(left, told["remaining"])
+    return left, count
+
+
+def _spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:
+    db.executemany("INSERT INTO requests (source, sent_at) VALUES (?, ?)", [(source, to_text(now))] * count)
+    db.execute("UPDATE limits SET remaining = max(remaining - ?, 0) WHERE source = ?", (count, source))
+
+
+def record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
+    now = now_in(db)
+    row = job_row(db, job.source, job.job_id)
+    if row is None or Status(row["status"]).terminal:
+        return False
+    new_word = result.raw_status is not None and result.status is None and result.raw_status != row["raw_status"]
+    # A terminal status arrives with its event; only that closes a job.
+    status = result.status if result.status is not None and not result.status.terminal else None
+    db.execute(
+        """
+        UPDATE jobs SET next_poll_at = :next, updated_at = :now, last_error = :error,
+            status = coalesce(:status, status), raw_status = coalesce(:raw_status, raw_status),
+            progress = coalesce(:progress, progress),
+            error_count = iif(:error IS NULL, 0, error_count + 1),
+            missing_count = iif(:missing, missing_count + 1, 0),
+            -- A hint that the provider answers for is one no longer.
+            origin = iif(origin = 'hint' AND :error IS NULL, 'event', origin)
+        WHERE id = :id
+        """,
+        {
+            "id": row["id"],
+            "next": to_text(now + result.wait),
+            "now": to_text(now),
+            "error": result.error,
+            "status": status,
+            "raw_status": result.raw_status,
+            "progress": result.progress,
+            "missing": result.missing,
+        },
+    )
+    return new_word

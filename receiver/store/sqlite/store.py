@@ -1,0 +1,456 @@
+"""The questions of `Store`, answered by SQLite. Writing is done by the functions of the modules beside this one."""
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from receiver.clock import from_text, to_text
+from receiver.errors import StoreUnavailable
+from receiver.models import Budget, Claim, Event, Job, Limits, Schedule, State, Status, Trust
+from receiver.outcomes import Outcome
+from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Store, Verdict
+from receiver.store.sqlite import deliveries, dispatches, jobs
+from receiver.store.sqlite.bell import Bell
+from receiver.store.sqlite.connection import connect, now_in, refuse_network_file_system
+from receiver.store.sqlite.deliveries import count_again, insert_delivery
+from receiver.store.sqlite.events import close_job, known_event, seen_again, store_event
+from receiver.store.sqlite.jobs import insert_job, job_row, open_again
+from receiver.store.sqlite.rows import event_of, job_of
+from receiver.store.sqlite.schema import migrate
+from receiver.store.sqlite.writer import Writer
+
+_JSON = frozenset(["metadata", "outputs", "failure", "data", "results", "result", "headers"])
+
+
+class SQLiteStore(Store):
+    """WAL, `synchronous=FULL`: what is acknowledged survives a power cut.
+
+    Anyone may send hints, so `max_hints` bounds, for each source, how many are kept and how many open jobs are known
+    from nothing else, and `max_hint_body` how much of a hint's body is kept.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        timeout: timedelta = timedelta(seconds=5),
+        max_hints: int = 1000,
+        max_hint_body: int = 2**16,
+    ) -> None:
+        refuse_network_file_system(path)
+        self._max_hints = max_hints
+        self._max_hint_body = max_hint_body
+        try:
+            with contextlib.ExitStack() as opened:
+                self._reader = opened.enter_context(contextlib.closing(connect(path)))
+                migrate(Database(self._reader))
+                self._reading = threading.Lock()
+                writing = opened.enter_context(contextlib.closing(connect(path)))
+                self._writer = Writer(writing, path.with_name(f"{path.name}-lock"), timeout=timeout.total_seconds())
+                self._bell = Bell(path.with_name(f"{path.name}-bell"))
+                opened.pop_all()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(f"the store at {path} cannot be opened: {error}") from error
+
+    # A delivery comes in
+
+    def receive(self, record: Record) -> Receipt:
+        receipt = self._writer.run(lambda db: self._receive(db, record))
+        if receipt.events:
+            self.wake()
+        return receipt
+
+    def _receive(self, db: sqlite3.Connection, record: Record) -> Receipt:
+        now = now_in(db)
+        if record.verdict is not Verdict.RECORDED or not record.events:
+            return self._keep_unproven(db, record, now)
+        known = [known_event(db, event) for event in record.events]
+        for event, row in zip(record.events, known, strict=True):
+            if row is not None:
+                seen_again(db, row["id"], record.delivery.via, now)
+                close_job(db, event, now)
+        new = [event for event, row in zip(record.events, known, strict=True) if row is None]
+        if not new:
+            # A batch's own event is its last; those of its clips may have come in on their own before.
+            first = next(row["delivery_id"] for row in reversed(known) if row is not None)
+            count_again(db, first, now)
+            return Receipt(delivery_id=first, repeated=True)
+        delivery_id = insert_delivery(db, record, now)
+        events, unknown = [], []
+        for event in new:
+            stored, first_seen = store_event(db, event, record, delivery_id, now)
+            events.append(stored)
+            unknown += [stored] if first_seen else []
+        return Receipt(delivery_id=delivery_id, repeated=False, events=tuple(events), unknown_statuses=tuple(unknown))
+
+    def _keep_unproven(self, db: sqlite3.Connection, record: Record, now: datetime) -> Receipt:
+        """Keep a hint, an unreadable body or one without events, told apart by its bytes; a hint makes its jobs due."""
+        fingerprint = hashlib.sha256(record.delivery.body).hexdigest()
+        row = db.execute(
+            "SELECT id FROM deliveries WHERE source = ? AND fingerprint = ?", (record.delivery.source, fingerprint)
+        ).fetchone()
+        if row is None:
+            delivery_id = insert_delivery(db, self._bounded(record), now, fingerprint=fingerprint)
+        else:
+            delivery_id = row["id"]
+            count_again(db, delivery_id, now)
+        if record.trust is Trust.HINT:
+            db.execute(
+                """
+                DELETE FROM deliveries WHERE source = :source AND trust = 'hint' AND id <= (
+                    SELECT id FROM deliveries WHERE source = :source AND trust = 'hint'
+                    ORDER BY id DESC LIMIT 1 OFFSET :most)
+                """,
+                {"source": record.delivery.source, "most": self._max_hints},
+            )
+        for event in record.events:
+            self._make_due(db, event, record.schedules, now)
+        return Receipt(delivery_id=delivery_id, repeated=row is not None)
+
+    def _bounded(self, record: Record) -> Record:
+        if record.trust is not Trust.HINT:
+            return record
+        return replace(record, delivery=replace(record.delivery, body=record.delivery.body[: self._max_hint_body]))
+
+    def _make_due(self, db: sqlite3.Connection, event: Event, schedules: Mapping[str, Schedule], now: datetime) -> None:
+        """Poll the job a hint speaks of at once, but no more often than its schedule asks anyway."""
+        if event.job_id is None or event.kind is None:
+            return
+        schedule = schedules[event.kind]
+        job = job_row(db, event.source, event.job_id)
+        if job is not None:
+            db.execute(
+                """
+                UPDATE jobs SET next_poll_at = :now
+                WHERE id = :id AND next_poll_at > :now AND (last_poll_at IS NULL OR last_poll_at < :lately)
+                """,
+                {"id": job["id"], "now": to_text(now), "lately": to_text(now - schedule.every)},
+            )
+            return
+        [hinted] = db.execute(
+            "SELECT count(*) FROM jobs WHERE source = ? AND origin = 'hint' AND finished_at IS NULL", (event.source,)
+        ).fetchone()
+        if hinted < self._max_hints:
+            insert_job(db, event.source, event.job_id, event.kind, schedule, "hint", now, first_poll=timedelta(0))
+
+    def quarantine(self, refusals: Sequence[Refusal], *, max_count: int) -> None:
+        self._writer.run(lambda db: deliveries.quarantine(db, refusals, max_count))
+
+    def prove(self) -> None:
+        self._writer.run(
+            lambda db: db.execute(
+                "INSERT INTO proofs (id, proved_at) VALUES (1, ?) "
+                "ON CONFLICT (id) DO UPDATE SET proved_at = excluded.proved_at",
+                (to_text(now_in(db)),),
+            )
+        )
+
+    # Events become dispatches, and dispatches run
+
+    def unrouted(self, limit: int) -> list[Event]:
+        rows = self._read("SELECT * FROM events WHERE routed_at IS NULL ORDER BY id LIMIT ?", (limit,))
+        return [event_of(row) for row in rows]
+
+    def route(self, plan: Mapping[int, Sequence[str]]) -> int:
+        return self._writer.run(lambda db: dispatches.route(db, plan))
+
+    def claim(self, slots: Mapping[str, int], *, lease: timedelta, worker: str) -> list[Claim]:
+        # Looking first keeps an idle worker from taking the write lock.
+        due = [name for name, free in slots.items() if free > 0 and self._has_due(name)]
+        if not due:
+            return []
+
+        def work(db: sqlite3.Connection) -> list[Claim]:
+            return [taken for name in due for taken in dispatches.claim(db, name, slots[name], lease, worker)]
+
+        return self._writer.run(work)
+
+    def _has_due(self, handler: str) -> bool:
+        return bool(
+            self._read(
+                """
+                SELECT 1 FROM dispatches WHERE state = 'pending' AND handler = ?
+                AND due_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now') LIMIT 1
+                """,
+                (handler,),
+            )
+        )
+
+    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
+        tokens = [(claim.id, claim.token) for claim in claims]
+
+        def work(db: sqlite3.Connection) -> None:
+            until = to_text(now_in(db) + lease)
+            db.executemany(
+                "UPDATE dispatches SET leased_until = ? WHERE id = ? AND token = ?",
+                [(until, *token) for token in tokens],
+            )
+
+        if tokens:
+            self._writer.run(work)
+
+    def finish(self, claim: Claim, outcome: Outcome) -> State | None:
+        state = self._writer.run(lambda db: dispatches.finish(db, claim, outcome))
+        self.wake()
+        return state
+
+    def sweep(self, *, spare: Iterable[Claim] = ()) -> int:
+        if not self._read(
+            """
+            SELECT 1 FROM dispatches WHERE state = 'running'
+            AND leased_until < strftime('%Y-%m-%dT%H:%M:%fZ', 'now') LIMIT 1
+            """
+        ):
+            return 0
+        spared = {claim.token for claim in spare}
+        return self._writer.run(lambda db: dispatches.sweep(db, spared))
+
+    def next_due(self, handlers: Iterable[str]) -> timedelta | None:
+        [row] = self._read(
+            """
+            SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now,
+                (SELECT recorded_at FROM events WHERE routed_at IS NULL LIMIT 1) AS unrouted,
+                (SELECT min(leased_until) FROM dispatches WHERE state = 'running') AS leased,
+                (SELECT min(first) FROM (
+                    SELECT (
+                        SELECT due_at FROM dispatches AS due
+                        WHERE state = 'pending' AND handler = name.value AND NOT EXISTS (
+                            SELECT 1 FROM dispatches AS older
+                            WHERE older.source = due.source AND older.job_id = due.job_id
+                                AND older.handler = due.handler AND older.id < due.id
+                                AND older.state IN ('pending', 'running'))
+                        ORDER BY due_at LIMIT 1) AS first
+                    FROM json_each(?) AS name)) AS pending
+            """,
+            (json.dumps(list(handlers)),),
+        )
+        moments = [row[name] for name in ("unrouted", "leased", "pending") if row[name] is not None]
+        if not moments:
+            return None
+        return max(from_text(min(moments)) - from_text(row["now"]), timedelta(0))
+
+    def waiting(self) -> dict[str, int]:
+        rows = self._read("SELECT handler, count(*) AS count FROM dispatches WHERE state = 'pending' GROUP BY handler")
+        return {row["handler"]: row["count"] for row in rows}
+
+    def retry(self, dispatch_id: int) -> bool:
+        def work(db: sqlite3.Connection) -> bool:
+            changed = db.execute(
+                """
+                UPDATE dispatches SET state = 'pending', due_at = ?, attempt_count = 0, finished_at = NULL
+                WHERE id = ? AND state IN ('dead', 'cancelled')
+                """,
+                (to_text(now_in(db)), dispatch_id),
+            )
+            return changed.rowcount == 1
+
+        changed = self._writer.run(work)
+        self.wake()
+        return changed
+
+    def replay(self, event_id: int, handlers: Sequence[str]) -> list[int]:
+        ids = self._writer.run(lambda db: dispatches.replay(db, event_id, handlers))
+        self.wake()
+        return ids
+
+    # Jobs are watched
+
+    def track(
+        self, source: str, job_id: str, *, kind: str, schedule: Schedule, metadata: Mapping[str, Any] | None = None
+    ) -> bool:
+        def work(db: sqlite3.Connection) -> bool:
+            now, known = now_in(db), job_row(db, source, job_id)
+            if known is None:
+                insert_job(db, source, job_id, kind, schedule, "track", now, metadata=metadata)
+                return True
+            db.execute(
+                """
+                UPDATE jobs SET kind = ?, metadata = json_patch(metadata, ?), origin = 'track', updated_at = ?
+                WHERE id = ?
+                """,
+                (kind, json.dumps(dict(metadata or {}), allow_nan=False), to_text(now), known["id"]),
+            )
+            if Status(known["status"]).ours:
+                open_again(db, known["id"], schedule, now)
+            return False
+
+        return self._writer.run(work)
+
+    def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
+        if not self.due_jobs(source, limit=1):
+            return []
+        return self._writer.run(lambda db: jobs.claim_polls(db, source, budget, learn, limit, lease))
+
+    def remember_limits(self, source: str, limits: Limits) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            now = now_in(db)
+            db.execute(
+                """
+                INSERT INTO limits (source, count, remaining, resets_at, paused_until)
+                VALUES (:source, :count, :remaining, :resets_at, :paused_until)
+                ON CONFLICT (source) DO UPDATE SET
+                    count = coalesce(excluded.count, count),
+                    -- Answers overtake each other: until the reset, what is left only ever becomes less.
+                    remaining = iif(resets_at > :now,
+                        min(coalesce(remaining, excluded.remaining), coalesce(excluded.remaining, remaining)),
+                        excluded.remaining),
+                    resets_at = iif(resets_at > :now, resets_at, excluded.resets_at),
+                    paused_until = coalesce(excluded.paused_until, paused_until)
+                """,
+                {
+                    "now": to_text(now),
+                    "source": source,
+                    "count": limits.count,
+                    "remaining": limits.remaining,
+                    "resets_at": to_text(now + limits.resets_after) if limits.resets_after is not None else None,
+                    "paused_until": to_text(now + limits.pause) if limits.pause is not None else None,
+                },
+            )
+
+        self._writer.run(work)
+
+    def record_poll(self, job: Job, result: PollResult) -> bool:
+        return self._writer.run(lambda db: jobs.record_poll(db, job, result))
+
+    def forget(self, job: Job) -> None:
+        self._writer.run(
+            lambda db: db.execute(
+                "DELETE FROM jobs WHERE source = ? AND job_id = ? AND origin = 'hint'", (job.source, job.job_id)
+            )
+        )
+
+    def due_jobs(self, source: str, *, limit: int) -> list[Job]:
+        rows = self._read(
+            """
+            SELECT * FROM jobs WHERE source = ? AND next_poll_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+            ORDER BY next_poll_at LIMIT ?
+            """,
+            (source, limit),
+        )
+        return [job_of(row) for row in rows]
+
+    def count_due_jobs(self, source: str) -> int:
+        [row] = self._read(
+            """
+            SELECT count(*) AS due FROM jobs
+            WHERE source = ? AND next_poll_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+            """,
+            (source,),
+        )
+        return int(row["due"])
+
+    def job(self, source: str, job_id: str) -> Job | None:
+        rows = self._read("SELECT * FROM jobs WHERE source = ? AND job_id = ?", (source, job_id))
+        return job_of(rows[0]) if rows else None
+
+    # What people look at
+
+    def event(self, event_id: int) -> Event | None:
+        rows = self._read("SELECT * FROM events WHERE id = ?", (event_id,))
+        return event_of(rows[0]) if rows else None
+
+    def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
+        return self._rows(
+            """
+            SELECT source, job_id AS job, kind, status, raw_status, progress, created_at, deadline_at, next_poll_at,
+                finished_at, poll_count, error_count, last_error, metadata
+            FROM jobs
+            WHERE (:source IS NULL OR source = :source) AND (:status IS NULL OR status = :status)
+                AND (NOT :open_only OR finished_at IS NULL)
+            ORDER BY id DESC LIMIT :limit
+            """,
+            {"source": source, "status": status, "open_only": open_only, "limit": limit},
+        )
+
+    def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:
+        return self._rows(
+            """
+            SELECT events.id, source, type, job_id AS job, kind, status, standing, trust, via, recorded_at, webhook_at,
+                poll_at, outputs, failure, key, data,
+                (SELECT json_group_object(handler, json(result)) FROM dispatches
+                 WHERE event_id = events.id AND result IS NOT NULL) AS results
+            FROM events
+            WHERE (:source IS NULL OR source = :source) AND (:job_id IS NULL OR job_id = :job_id)
+                AND (:status IS NULL OR status = :status)
+            ORDER BY id DESC LIMIT :limit
+            """,
+            {"source": source, "job_id": job_id, "status": status, "limit": limit},
+        )
+
+    def list_deliveries(self, *, source: str | None, limit: int) -> list[Row]:
+        return self._rows(
+            """
+            SELECT id, source, via, trust, verdict, received_at, seen_count, last_seen_at, path, note, headers, body
+            FROM deliveries WHERE (:source IS NULL OR source = :source) ORDER BY id DESC LIMIT :limit
+            """,
+            {"source": source, "limit": limit},
+        )
+
+    def list_refusals(self, *, source: str | None, limit: int) -> list[Row]:
+        return self._rows(
+            """
+            SELECT id, source, reason, received_at, hint, path, headers, body
+            FROM quarantine WHERE (:source IS NULL OR source = :source) ORDER BY id DESC LIMIT :limit
+            """,
+            {"source": source, "limit": limit},
+        )
+
+    def list_dispatches(self, *, handler: str | None, state: str | None, event_id: int | None, limit: int) -> list[Row]:
+        return self._rows(
+            """
+            SELECT id, event_id AS event, handler, source, job_id AS job, state, attempt_count, replay, due_at,
+                finished_at, error, result, idempotency_key
+            FROM dispatches
+            WHERE (:handler IS NULL OR handler = :handler) AND (:state IS NULL OR state = :state)
+                AND (:event_id IS NULL OR event_id = :event_id)
+            ORDER BY id DESC LIMIT :limit
+            """,
+            {"handler": handler, "state": state, "event_id": event_id, "limit": limit},
+        )
+
+    def list_attempts(self, dispatch_id: int) -> list[Row]:
+        return self._rows(
+            """
+            SELECT number, outcome, started_at, ended_at, worker, error FROM attempts
+            WHERE dispatch_id = :dispatch_id ORDER BY id
+            """,
+            {"dispatch_id": dispatch_id},
+        )
+
+    # Between processes
+
+    def wake(self) -> None:
+        self._bell.ring()
+
+    def wait(self, timeout: timedelta) -> None:
+        self._bell.wait(timeout.total_seconds())
+
+    def close(self) -> None:
+        self._bell.close()
+        self._writer.close()
+        self._reader.close()
+
+    def _read(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
+        try:
+            with self._reading:
+                return self._reader.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+
+    def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+        return [
+            {
+                name: json.loads(value) if name in _JSON and value is not None else value
+                for name, value in dict(row).items()
+            }
+            for row in self._read(statement, parameters)
+        ]
