@@ -185,6 +185,14 @@ class WebConfig(_Table):
     longest_silence: Duration = timedelta(seconds=10)
     """How long a sender may fall silent within a request."""
 
+    @field_validator("bind")
+    @classmethod
+    def _address_and_port(cls, bind: str) -> str:
+        port = bind.rpartition(":")[2]
+        if not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", bind) or int(port) > 65535:
+            raise ValueError('write an address and a port, such as "127.0.0.1:8080" or "[::1]:8080"')
+        return bind
+
 
 class WorkerConfig(_Table):
     """`[worker]`: the process that runs handlers."""

@@ -361,3 +361,9 @@ def test_does_not_write_its_secrets():
     config = from_tables({"sources": {"studio": SOURCE | {"secrets": [PRIVATE], "api_key": PRIVATE}}})
 
     assert PRIVATE not in config.model_dump_json()
+
+
+@pytest.mark.parametrize("bind", ["8080", "localhost", "127.0.0.1:", "127.0.0.1:99999", "::1:8080", "a b:80"])
+def test_refuses_what_is_no_address_and_port(bind):
+    with pytest.raises(ConfigError, match=r'web\.bind: .*"127\.0\.0\.1:8080"'):
+        from_tables({"web": {"bind": bind}})
