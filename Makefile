@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Nothing is left outside the checkout.
+export PIP_CACHE_DIR := $(CURDIR)/build/pip
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint types layers cover docs format lock wheel clean
 
@@ -29,7 +32,8 @@ layers: $(READY) ## Check that imports run downwards only
 	$(BIN)/lint-imports
 
 cover: $(READY) ## Run the tests, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	@mkdir -p build/tmp
+	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest --cov --cov-report=term
 
 docs: $(READY) ## Write the generated parts of the README anew
 	$(BIN)/cog -r README.md
