@@ -17,7 +17,7 @@ _SECRET_HEADERS = frozenset(
         "xi-api-key",
     ]
 )
-_URL = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#'\"<>]*)([/?#][^\s'\"<>]*)?", re.IGNORECASE)
+_URL = re.compile(r"(https?://)(?:[^\s/?#]*@)?([^\s/?#'\"<>]*)([/?#][^\s'\"<>]*)?", re.IGNORECASE)
 _SHORTEST_SECRET = 4
 
 
@@ -33,7 +33,8 @@ def mask_urls(text: str) -> str:
 
 def mask_values(text: str, secrets: Iterable[str]) -> str:
     """The text without these secrets, which providers echo in their errors."""
-    for secret in secrets:
+    # The longest first: one may begin like another.
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, MASK)
     return text

@@ -24,6 +24,8 @@ PROVIDERS = "receiver.providers"
 HANDLERS = "receiver.handlers"
 """The entry point groups that packages use to add their own."""
 
+_NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
 
 @cache
 def providers() -> Mapping[str, type[Provider]]:
@@ -135,7 +137,7 @@ def _load_handlers(name: str, table: HandlerConfig, directory: Path) -> list[Han
     if not isinstance(router, Router) or not router.routes:
         raise ConfigError(f"handlers.{name}: {module.__name__} has no `router = Router()` with a function on it")
     for function in router.routes:
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        if any(kind(function) for kind in _NOT_PLAIN):
             told = f"handlers.{name}: {function.__name__} is async or has a yield, and would not run when called"
             raise ConfigError(f"{told}; write a plain function, it has a thread of its own")
     settings = _settings(name, router, table)

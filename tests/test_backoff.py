@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from receiver.backoff import next_attempt, next_poll, next_poll_after_error, rate_limits, retry_after
+from receiver.backoff import after_loss, next_attempt, next_poll, next_poll_after_error, rate_limits, retry_after
 from receiver.models import Limits, Schedule
 
 SECOND = timedelta(seconds=1)
@@ -37,6 +37,26 @@ def test_survives_many_attempts_with_long_waits():
 
 def test_spreads_the_waits():
     assert len({next_attempt(1, first=HOUR, longest=HOUR) for _ in range(10)}) > 1
+
+
+def test_runs_again_at_once_what_lost_its_worker_once():
+    assert after_loss(1) == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "bound"),
+    [
+        pytest.param(2, 1 * SECOND, id="second"),
+        pytest.param(3, 2 * SECOND, id="doubled"),
+        pytest.param(5, 8 * SECOND, id="doubled-thrice"),
+        pytest.param(20, 300 * SECOND, id="longest"),
+        pytest.param(10_000, 300 * SECOND, id="absurd"),
+    ],
+)
+def test_spreads_what_lost_its_worker_again_up_to_a_bound_that_doubles(attempt, bound):
+    waits = [after_loss(attempt) for _ in range(200)]
+
+    assert timedelta(0) <= min(waits) < bound / 2 < max(waits) <= bound
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,7 @@ def test_leaves_a_handler_the_keys_that_are_its_own():
         pytest.param({"sources": {"studio": SOURCE | {"budget": "9" * 5000 + "/s"}}}, "budget: ", id="absurd-budget"),
         pytest.param({"sources": {"studio": SOURCE | {"base_url": "ftp://x"}}}, "sources.studio.base_url: ", id="url"),
         pytest.param({"sources": {"studio": SOURCE | {"secrets": [""]}}}, "secrets: a secret is empty", id="empty"),
+        pytest.param({"sources": {"studio": SOURCE | {"api_key": ""}}}, "api_key: is empty; leave", id="empty-key"),
         pytest.param({"handlers": {"archive": {"max_attempts": 0}}}, "handlers.archive.max_attempts: ", id="attempts"),
         pytest.param({"handlers": {"archive": {"status": ["ok"]}}}, "handlers.archive.status.0: ", id="status"),
         pytest.param({"store": "${MISSING}"}, "store: the environment has no MISSING", id="variable"),

@@ -155,6 +155,16 @@ def test_a_result_that_cannot_be_kept_says_so(store):
     assert row["error"].startswith("the result was not kept: ")
 
 
+def test_keeps_no_signature_of_a_url_in_an_error(store):
+    receive(store)
+
+    handle(store, a_handler(raising(ValueError("no answer from https://cdn.example/a.mp4?signature=private"))))
+
+    row = the_dispatch(store)
+    kept = [row["error"], *(attempt["error"] for attempt in store.list_attempts(row["id"]))]
+    assert kept == ["ValueError: no answer from https://cdn.example/…"] * 2
+
+
 def test_the_last_attempt_makes_a_dead_letter(store):
     receive(store)
 
@@ -272,6 +282,30 @@ def test_a_handler_that_left_the_configuration_keeps_its_dispatches(store):
 
     handle(store, a_handler(got.append, "removed"))
     assert states(store)["removed", "job_1"] == "done"
+
+
+def test_warns_of_dispatches_whose_handler_left_the_configuration(store, caplog):
+    dispatch(store, an_event("job_1"), an_event("job_2"), handlers=["archive", "removed"])
+
+    with working(an_engine(store, a_handler(print))):
+        eventually(lambda: left_over(caplog))
+
+    assert left_over(caplog) == [("removed", 2)]
+
+
+def test_warns_of_nothing_where_every_handler_is_there(store, caplog):
+    dispatch(store, an_event())
+
+    with working(an_engine(store, a_handler(print))):
+        eventually(lambda: the_dispatch(store)["state"] == "done")
+
+    assert left_over(caplog) == []
+
+
+def left_over(caplog):
+    """The handlers that were warned of, and how many dispatches wait for each."""
+    told = "dispatches wait for a handler that is not configured"
+    return [(record.handler, record.count) for record in caplog.records if record.message == told]
 
 
 def test_one_handler_does_not_see_what_another_did_to_the_event(store):
@@ -415,6 +449,53 @@ def test_keeps_its_lease_while_a_handler_runs(store, gate):
             return time.monotonic() > end
 
         eventually(outlasted_three_leases)
+
+
+def test_does_not_run_again_what_it_still_runs(store, gate):
+    receive(store, an_event("job_1"))
+    got = []
+
+    with working(an_engine(store, a_handler(gate), a_handler(got.append, "log"))), gate:
+        eventually(lambda: gate.entered and got)
+        # What happens to leases when a machine was asleep.
+        store._writer.run(
+            lambda db: db.execute(
+                "UPDATE dispatches SET leased_until = '2000-01-01T00:00:00.000Z' WHERE state = 'running'"
+            )
+        )
+        receive(store, an_event("job_2"))
+        eventually(lambda: len(got) == 2 and "job_2" in gate.entered)
+
+    assert gate.entered == ["job_1", "job_2"]
+
+
+def test_gives_up_when_too_many_attempts_that_ran_past_their_time_still_go_on(store, caplog, gate):
+    receive(store, *[an_event(f"job_{number}") for number in range(100)])
+    engine = an_engine(store, a_handler(gate, timeout=SOON, concurrency=100))
+
+    with working(engine) as thread, gate:
+        thread.join(LONG)
+
+        assert (thread.is_alive(), engine.worn_out) == (False, True)
+    assert caplog.messages.count("too many attempts ran past their time and still go on") == 1
+
+
+def test_goes_on_when_attempts_that_ran_past_their_time_end_after_all(store, gate):
+    receive(store, *[an_event(f"early_{number}") for number in range(99)])
+    second = Gate()
+    handler = a_handler(
+        lambda event: (gate if event.job_id.startswith("early") else second)(event), timeout=SOON, concurrency=100
+    )
+
+    with working(engine := an_engine(store, handler)), second, gate:
+        eventually(lambda: len(gate.entered) == 99 and "running" not in states(store).values())
+        gate.opened.set()
+        eventually(lambda: not any(thread.name.startswith("archive-") for thread in threading.enumerate()))
+        receive(store, an_event("late_1"), an_event("late_2"))
+
+        eventually(lambda: len(second.entered) == 2 and "running" not in states(store).values())
+
+    assert not engine.worn_out
 
 
 def test_runs_again_what_a_dead_worker_left(store):

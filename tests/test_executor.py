@@ -85,7 +85,8 @@ def test_gives_what_the_handler_may_want_besides():
         pytest.param(Done(), Outcome(decision=Decision.DONE), id="done"),
         pytest.param(Done({"a": [1]}), Outcome(decision=Decision.DONE, result={"a": [1]}), id="result"),
         pytest.param(Snooze(SECOND), Outcome(decision=Decision.SNOOZE, wait=SECOND), id="snooze"),
-        pytest.param(Snooze(-SECOND), Outcome(decision=Decision.SNOOZE), id="snooze-into-the-past"),
+        pytest.param(Snooze(0 * SECOND), Outcome(decision=Decision.SNOOZE, wait=SECOND), id="snooze-for-no-time"),
+        pytest.param(Snooze(-SECOND), Outcome(decision=Decision.SNOOZE, wait=SECOND), id="snooze-into-the-past"),
         pytest.param(Cancel("why"), Outcome(decision=Decision.CANCEL, error="why"), id="cancel"),
         pytest.param(Cancel(7), Outcome(decision=Decision.CANCEL, error="7"), id="cancel-with-a-number"),
     ],
@@ -166,6 +167,12 @@ def test_retries_what_raises(error, text):
     outcome = raising(error)
 
     assert (outcome.decision, outcome.error) == (Decision.RETRY, text)
+
+
+def test_an_error_says_of_a_url_only_the_host():
+    outcome = raising(ValueError("404 for url 'https://cdn.example/a.mp4?X-Amz-Signature=private'"))
+
+    assert outcome.error == "ValueError: 404 for url 'https://cdn.example/…'"
 
 
 @pytest.mark.parametrize(

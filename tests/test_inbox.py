@@ -11,6 +11,7 @@ from receiver import inbox, signals
 from receiver.errors import Reason, Refused, StoreUnavailable
 from receiver.inbox import Source, accept, learn
 from receiver.models import Delivery, Event, Status, Trust, Via
+from receiver.providers.base import event_key
 from receiver.providers.creativeai import CreativeAI
 from receiver.store.sqlite import SQLiteStore
 from tests.store.contract import all_deliveries, all_events
@@ -38,6 +39,11 @@ def a_delivery(body=None, **headers):
 
 def take(store, delivery, source=SIGNED):
     return accept(source, delivery, store=store, now=NOW)
+
+
+def told(status):
+    """What the provider says of a job with this status."""
+    return json.dumps({"id": "vgen_1", "object": "video.generation", "status": status}).encode()
 
 
 class Broken(CreativeAI):
@@ -121,6 +127,26 @@ def test_a_batch_that_names_a_clip_twice_makes_one_event_of_it(store):
     assert [event.job_id for event in receipt.events] == ["vgen_1", "batch_1"]
 
 
+@pytest.mark.parametrize("word", ["succeeded", "expired", "lost", "queued"])
+def test_an_unknown_word_leaves_its_key_to_the_status_that_is_spelled_like_it(store, word):
+    take(store, a_delivery(told(word)))
+
+    genuine = replace(ENDED, key=event_key("vgen_1", Status(word), None), kind="video", status=Status(word))
+    receipt = learn(SIGNED, a_delivery(), [genuine], store=store)
+
+    assert [event.standing.dispatched for event in receipt.events] == [True]
+
+
+@pytest.mark.parametrize("word", ["succeeded", "expired", "lost", "queued"])
+def test_an_end_counts_after_an_unknown_word_that_is_spelled_like_one(store, word):
+    take(store, a_delivery(told(word)))
+
+    [event] = take(store, a_delivery(told("completed"))).events
+
+    assert event.standing.dispatched
+    assert store.job("studio", "vgen_1").status is Status.SUCCEEDED
+
+
 # What we find out ourselves
 
 
@@ -166,12 +192,25 @@ def test_keeps_no_header_that_may_be_secret(store, name):
     assert row["headers"][name.lower()] == "(masked)"
 
 
-def test_masks_the_headers_of_poll_answers(store):
-    delivery = replace(a_delivery(), via=Via.POLL, headers={"cookie": "private"})
+@pytest.mark.parametrize("name", ["cookie", "set-cookie"])
+def test_masks_the_headers_of_poll_answers(store, name):
+    delivery = replace(a_delivery(), via=Via.POLL, headers={name: "private"})
 
     learn(SIGNED, delivery, [ENDED], store=store)
 
     assert "private" not in str(all_deliveries(store))
+
+
+def test_masks_what_a_provider_echoes():
+    source = Source("studio", CreativeAI(secrets=["first-secret", "second-secret"], api_key="the-key"))
+
+    told = source.masked("the-key, first-secret, second-secret and another")
+
+    assert told == "(masked), (masked), (masked) and another"
+
+
+def test_masks_nothing_where_a_source_has_no_secret():
+    assert Source("studio", CreativeAI()).masked("no key") == "no key"
 
 
 def test_leaves_the_delivery_itself_as_it_is():

@@ -224,6 +224,15 @@ def test_loads_a_handler_from_a_module(load, write, tmp_path):
     assert handler.function(EVENT) == "archived"
 
 
+def test_loads_a_handler_from_a_module_beside_the_configuration(load, write, tmp_path):
+    (tmp_path / "handlers_of_ours").mkdir()
+    write(ONE, "handlers_of_ours/orders.py")
+
+    [handler] = load(archive={"module": "handlers_of_ours.orders"})
+
+    assert handler.function(EVENT) == "archived"
+
+
 def test_loads_a_handler_that_is_installed(load, install):
     install("[receiver.handlers]\nours = ours_to_install", ONE)
 
@@ -304,6 +313,15 @@ def test_gives_a_handler_its_own_settings(load, write):
         ),
         pytest.param(
             ONE.replace("def ", "async def "), {"path": "archive.py"}, "archive: archive is async", id="async-function"
+        ),
+        pytest.param(
+            ONE.replace("return", "yield"), {"path": "archive.py"}, "archive: archive .* has a yield", id="generator"
+        ),
+        pytest.param(
+            ONE.replace("def ", "async def ").replace("return", "yield"),
+            {"path": "archive.py"},
+            "archive: archive is async",
+            id="async-generator",
         ),
         pytest.param(ONE, {"path": "archive.py", "folder": "x"}, r"archive\.folder: unknown key", id="unknown-key"),
         pytest.param(WITH_SETTINGS, {"path": "archive.py"}, r"archive\.folder: Field required", id="missing-key"),

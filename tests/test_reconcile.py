@@ -42,6 +42,18 @@ class Eager(CreativeAI):
     kinds = {kind: Schedule(first=NOTHING, every=NOTHING, longest=NOTHING, deadline=HOUR) for kind in CreativeAI.kinds}
 
 
+class Late(CreativeAI):
+    """Its jobs are past their deadline as soon as they are heard of."""
+
+    kinds = dict.fromkeys(CreativeAI.kinds, OVERDUE)
+
+
+class VeryLate(CreativeAI):
+    """Its jobs have been past their deadline for a day."""
+
+    kinds = dict.fromkeys(CreativeAI.kinds, A_DAY_OVERDUE)
+
+
 class Clumsy(CreativeAI):
     """An adapter with a mistake in it."""
 
@@ -78,6 +90,11 @@ def eager(provider):
 
 def source_at(url, *, adapter=CreativeAI, api_key=API_KEY, budget=PLENTY):
     return inbox.Source("creative", adapter(secrets=[SECRET], api_key=api_key, base_url=url), budget)
+
+
+def hinting_at(url, *, adapter=Eager, api_key=API_KEY):
+    """A source whose webhooks anybody can make up."""
+    return inbox.Source("creative", adapter(unsigned=True, api_key=api_key, base_url=url), PLENTY)
 
 
 def track(store, *job_ids, kind="video", schedule=DUE, **more):
@@ -370,6 +387,27 @@ class TestMissing:
         assert all_findings == [[Finding.FAILED]] * 4
         assert events(store) == []
 
+    def test_a_path_that_the_api_does_not_have_says_nothing_about_a_job(self, store, reconciler, provider, eager):
+        provider.answer = always(Answer({"detail": "Not Found"}, status=404))
+        track(store, "vgen_1")
+
+        all_findings = [findings(reconciler.run([eager])[0]) for _ in range(4)]
+
+        assert all_findings == [[Finding.FAILED]] * 4
+        assert "base_url" in store.job("creative", "vgen_1").last_error
+
+    def test_a_job_that_was_lost_and_tracked_again_can_be_lost_again(self, store, reconciler, provider, eager):
+        provider.answer = always(UNKNOWN_JOB)
+        track(store, "vgen_1")
+        for _ in range(3):
+            reconciler.run([eager])
+        track(store, "vgen_1")
+
+        for _ in range(3):
+            reconciler.run([eager])
+
+        assert store.job("creative", "vgen_1").status is Status.LOST
+
     def test_a_job_that_is_missing_after_its_deadline_is_lost(self, store, reconciler, provider, source):
         provider.answer = always(UNKNOWN_JOB)
         track(store, "vgen_1", schedule=OVERDUE)
@@ -385,6 +423,106 @@ class TestMissing:
         reconciler.run([source])
 
         assert events(store)[0].data["error"] == "HTTP 404: No such generation"
+
+
+class TestHints:
+    @pytest.fixture
+    def source(self, provider):
+        return hinting_at(provider.url)
+
+    def test_a_hint_is_asked_about(self, store, reconciler, provider, source):
+        provider.answer = job("completed")
+        webhook(source, store)
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.RECOVERED]
+        assert types(store) == ["video.generation.completed"]
+
+    def test_a_hint_that_nobody_confirms_is_dropped(self, store, reconciler, provider, source):
+        provider.answer = always(UNKNOWN_JOB)
+        webhook(source, store)
+
+        all_findings = [findings(reconciler.run([source])[0]) for _ in range(3)]
+
+        assert all_findings == [[Finding.OPEN], [Finding.OPEN], [Finding.UNCONFIRMED]]
+        assert store.job("creative", "vgen_1") is None
+
+    def test_a_hint_that_nobody_confirms_is_no_event(self, store, reconciler, provider, source):
+        provider.answer = always(UNKNOWN_JOB)
+        webhook(source, store)
+
+        for _ in range(3):
+            reconciler.run([source])
+
+        assert events(store) == []
+
+    def test_a_hint_that_nobody_confirms_is_no_failure(self, store, reconciler, provider):
+        provider.answer = always(UNKNOWN_JOB)
+        source = hinting_at(provider.url, adapter=Late)
+        webhook(source, store)
+
+        [done] = reconciler.run([source])
+
+        assert done.ok
+        assert not done.quiet
+
+    def test_a_hint_about_a_job_that_is_missing_after_its_deadline_is_dropped(self, store, reconciler, provider):
+        provider.answer = always(UNKNOWN_JOB)
+        source = hinting_at(provider.url, adapter=Late)
+        webhook(source, store)
+
+        [done] = reconciler.run([source])
+
+        assert (findings(done), store.job("creative", "vgen_1"), events(store)) == ([Finding.UNCONFIRMED], None, [])
+
+    def test_a_hint_at_a_provider_that_cannot_be_reached_for_a_day_is_dropped(self, store, reconciler):
+        source = hinting_at(f"http://127.0.0.1:{free_port()}", adapter=VeryLate)
+        webhook(source, store)
+
+        [done] = reconciler.run([source])
+
+        assert (findings(done), store.job("creative", "vgen_1"), events(store)) == ([Finding.UNCONFIRMED], None, [])
+
+    def test_a_hint_that_nobody_can_be_asked_about_is_dropped_at_its_deadline(self, store, reconciler, provider):
+        source = hinting_at(provider.url, adapter=Late, api_key=None)
+        webhook(source, store)
+
+        [done] = reconciler.run([source])
+
+        assert (findings(done), store.job("creative", "vgen_1"), events(store)) == ([Finding.UNCONFIRMED], None, [])
+
+    def test_a_job_that_the_provider_answered_for_ends_like_others(self, store, reconciler, provider, source):
+        provider.answer = in_turn(
+            Answer({"id": "vgen_1", "status": "processing"}), UNKNOWN_JOB, UNKNOWN_JOB, UNKNOWN_JOB
+        )
+        webhook(source, store)
+
+        all_findings = [findings(reconciler.run([source])[0]) for _ in range(4)]
+
+        assert all_findings[-1] == [Finding.LOST]
+        assert types(store) == ["job.lost"]
+
+    def test_a_job_that_was_tracked_after_its_hint_ends_like_others(self, store, reconciler, provider, source):
+        provider.answer = always(UNKNOWN_JOB)
+        webhook(source, store)
+        track(store, "vgen_1")
+
+        for _ in range(3):
+            reconciler.run([source])
+
+        assert types(store) == ["job.lost"]
+
+    def test_a_hint_that_was_dropped_may_come_again(self, store, reconciler, provider, source):
+        provider.answer = in_turn(UNKNOWN_JOB, UNKNOWN_JOB, UNKNOWN_JOB, Answer({"id": "vgen_1", "status": "failed"}))
+        webhook(source, store)
+        for _ in range(3):
+            reconciler.run([source])
+
+        webhook(source, store)
+        reconciler.run([source])
+
+        assert types(store) == ["video.generation.failed"]
 
 
 class TestDeadline:
@@ -642,6 +780,63 @@ class TestCredentials:
         reconciler.run([source])
 
         assert events(store) == []
+
+
+class TestSecrets:
+    """The provider quotes the key it was sent, and a secret of ours, in its errors."""
+
+    TOLD = f"the key {API_KEY} and the secret {SECRET} are wrong"
+
+    @pytest.fixture(params=[500, 404, 401, 429])
+    def provider(self, provider, request):
+        error = {"error": {"message": self.TOLD}}
+        provider.answer = always(Answer(error, status=request.param, headers={"Set-Cookie": API_KEY}))
+        return provider
+
+    def test_are_not_kept_with_the_job(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        reconciler.run([source])
+
+        assert not shown(store.job("creative", "vgen_1").last_error)
+
+    def test_are_not_in_what_was_found(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([source])
+
+        assert not shown(done.error, *(checked.error for checked in done.checked))
+
+    def test_are_not_announced(self, store, reconciler, source):
+        track(store, "vgen_1")
+
+        with hearing(signals.poll_failed) as heard:
+            reconciler.run([source])
+
+        assert not shown(*heard)
+
+    def test_are_not_in_the_event_of_an_end(self, store, reconciler, source):
+        track(store, "vgen_1", schedule=A_DAY_OVERDUE)
+
+        reconciler.run([source])
+
+        assert types(store) in (["job.expired"], ["job.lost"])
+        assert not shown(events(store)[0].data)
+
+
+def test_a_cookie_of_the_provider_is_not_kept(store, reconciler, provider, source):
+    provider.answer = always(Answer({"id": "vgen_1", "status": "completed"}, headers={"Set-Cookie": "private"}))
+    track(store, "vgen_1")
+
+    reconciler.run([source])
+
+    [row] = store.list_deliveries(source=None, limit=10)
+    assert row["headers"]["set-cookie"] == "(masked)"
+
+
+def shown(*told):
+    """Whether a secret can be read in it."""
+    return any(secret in str(text) for text in told for secret in (API_KEY, SECRET))
 
 
 class TestBudget:

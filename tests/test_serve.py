@@ -175,6 +175,16 @@ def test_another_worker_on_the_same_store_shares_the_work(running, served):
     assert len({(folder / f"{name}.started").read_text() for name in names}) == 2
 
 
+def test_handlers_may_be_modules_beside_the_configuration(tmp_path):
+    (tmp_path / "my_handlers").mkdir()
+    (tmp_path / "my_handlers" / "orders.py").write_text(ORDERS)
+    receiver = Running(tmp_path, '[handlers.orders]\nmodule = "my_handlers.orders"')
+    with receiver.serving():
+        post(receiver.url, "from_a_module")
+
+        eventually((tmp_path / "my_handlers" / "orders.txt").exists)
+
+
 def test_it_stops_with_all_its_processes(tmp_path):
     receiver = Running(tmp_path, "")
     with receiver.serving() as process:

@@ -13,7 +13,7 @@ import pytest
 from receiver.supervisor import DiedAtStart, Supervisor
 from tests.watch import eventually
 
-# Notes that it runs, then waits for the end; `stubborn` does not stop when asked to.
+# Notes that it runs, then waits for the end; `stubborn` does not stop when asked to, `broken` ends at once.
 CHILD = """
 import os, signal, sys, time
 from pathlib import Path
@@ -29,6 +29,8 @@ def stop(*_):
 signal.signal(signal.SIGTERM, stop)
 with open(folder / f"{name}.pids", "a") as file:
     file.write(f"{os.getpid()}\\n")
+if manner == "broken":
+    sys.exit(2)
 while True:
     time.sleep(60)
 """
@@ -60,9 +62,9 @@ def alive(pid):
 
 
 @contextmanager
-def supervised(commands, *, grace=10.0):
+def supervised(commands, *, grace=10.0, vital=()):
     """Run the supervisor in a thread, and stop it at the end."""
-    supervisor = Supervisor(commands, environment=os.environ, grace=grace)
+    supervisor = Supervisor(commands, environment=os.environ, grace=grace, vital=vital)
     thread = threading.Thread(target=supervisor.run)
     thread.start()
     try:
@@ -94,8 +96,9 @@ def test_gives_its_environment_to_them(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=["killed", "crashed"])
-def test_starts_again_what_a_signal_ended(tmp_path, number):
-    with supervised({"child": command(tmp_path, "child")}):
+@pytest.mark.parametrize("vital", [["child"], []], ids=["vital", "not-vital"])
+def test_starts_again_what_a_signal_ended(tmp_path, number, vital):
+    with supervised({"child": command(tmp_path, "child")}, vital=vital):
         eventually(lambda: pids(tmp_path, "child"))
         os.kill(pids(tmp_path, "child")[0], number)
 
@@ -135,21 +138,26 @@ def test_does_not_start_again_what_it_stops(tmp_path):
     assert len(pids(tmp_path, "child")) == 1
 
 
-def test_gives_up_when_a_command_cannot_start(tmp_path):
+def test_gives_up_when_a_vital_command_cannot_start(tmp_path):
     commands = {"broken": [sys.executable, "-c", "raise SystemExit(2)"]}
 
     with pytest.raises(DiedAtStart, match="broken ended with status 2"):
-        Supervisor(commands, environment=os.environ, grace=5).run()
+        Supervisor(commands, environment=os.environ, grace=5, vital=["broken"]).run()
 
 
-def test_stops_the_others_when_one_cannot_start(tmp_path):
+def test_starts_again_what_is_not_vital_and_cannot_start(tmp_path):
+    with supervised({"child": command(tmp_path, "child", "broken")}, vital=["another"]):
+        eventually(lambda: len(pids(tmp_path, "child")) == 2)
+
+
+def test_stops_the_others_when_a_vital_one_cannot_start(tmp_path):
     commands = {
         "child": command(tmp_path, "child"),
         "broken": [sys.executable, "-c", "raise SystemExit(2)"],
     }
 
     with pytest.raises(DiedAtStart):
-        Supervisor(commands, environment=os.environ, grace=5).run()
+        Supervisor(commands, environment=os.environ, grace=5, vital=["broken"]).run()
 
     assert not any(map(alive, pids(tmp_path, "child")))
 

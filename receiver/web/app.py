@@ -46,6 +46,7 @@ def create_app(config: Config | None = None) -> Flask:
     quarantine = Quarantine(store, max_count=config.quarantine.max_count, max_body=config.quarantine.max_body)
     atexit.register(quarantine.flush)
     app.extensions["receiver"] = Extension(sources, store, quarantine, config.web.max_body)
+    app.url_map.converters["rest"] = deliveries.Rest
     app.register_blueprint(deliveries.bp)
 
     @app.get("/healthz")

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.routing import BaseConverter
 
 from receiver import clock, inbox, signals
 from receiver.errors import Reason, Refused, StoreUnavailable
@@ -20,9 +21,15 @@ _RETRY_AFTER_SECONDS = 5
 _LONGEST_PATH = 500
 
 
+class Rest(BaseConverter):
+    """The rest of a path, even if it begins with a slash, which Werkzeug's own `path` does not take."""
+
+    regex = "(?s:.*)"
+    part_isolating = False
+
+
 @bp.post("/webhooks")
-@bp.post("/webhooks/")
-@bp.post("/webhooks/<path:path>")
+@bp.post("/webhooks/<rest:path>")
 def receive(path: str = "") -> Response:
     """Answer 202 to a new delivery and 200 to one seen before: either is stored by then."""
     # Not left to the router: callback URLs that were put together by hand have slashes too many.

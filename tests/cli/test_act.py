@@ -67,6 +67,12 @@ class TestTrack:
             pytest.param(["creativeai", "a"], "Missing option '--kind'", id="no-kind"),
             pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "{"], "not JSON", id="metadata"),
             pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "[]"], "a JSON object", id="list"),
+            pytest.param(
+                ["creativeai", "a", "--kind", "video", "--metadata", '{"a": NaN}'], "NaN is not a JSON number", id="nan"
+            ),
+            pytest.param(["creativeai", "", "--kind", "video"], "JOB is not an id", id="no-job"),
+            pytest.param(["creativeai", "a\nb", "--kind", "video"], "JOB is not an id", id="unprintable"),
+            pytest.param(["creativeai", "x" * 257, "--kind", "video"], "JOB is not an id", id="too-long"),
         ],
     )  # fmt: skip
     def test_says_what_is_wrong(self, receiver, arguments, error):
@@ -74,6 +80,14 @@ class TestTrack:
 
         assert result.exit_code == 2
         assert error in result.stderr
+
+    def test_tracks_nothing_that_is_wrong(self, receiver, store):
+        receiver("track", "creativeai", "a", "--kind", "video", "--metadata", '{"a": NaN}')
+
+        assert store.job("creativeai", "a") is None
+
+    def test_expects_a_job_with_the_longest_id(self, receiver, store):
+        assert receiver("track", "creativeai", "x" * 256, "--kind", "video").exit_code == 0
 
 
 class TestRetry:

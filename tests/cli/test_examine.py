@@ -114,6 +114,16 @@ class TestVerify:
         assert result.exit_code == 2
         assert f"{file}:3: " in result.stderr
 
+    @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"], ids=["u2028", "u2029", "u0085"])
+    def test_reads_a_body_that_holds_what_some_take_for_the_end_of_a_line(self, as_json, record, separator):
+        body = f'{{"prompt": "first{separator}second"}}'
+        headers = SCHEMES["creativeai"].sign(body.encode(), "secret")
+        line = {"scheme": "creativeai", "secret": "secret", "headers": headers, "body": body}
+
+        [row] = as_json("verify", record(json.dumps(line, ensure_ascii=False)))
+
+        assert row["verdict"] == "valid"
+
     def test_says_that_a_file_is_missing(self, receiver):
         assert receiver("verify", "none.jsonl").exit_code == 2
 
@@ -148,6 +158,14 @@ class TestRead:
         rows = as_json("read", "creativeai", "video", record({"body": body}, {"body": json.dumps(body)}))
 
         assert rows[0] | {"line": 2} == rows[1]
+
+    @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"], ids=["u2028", "u2029", "u0085"])
+    def test_reads_a_body_that_holds_what_some_take_for_the_end_of_a_line(self, as_json, record, separator):
+        body = {"id": "a", "status": "failed", "error": f"first{separator}second"}
+
+        [row] = as_json("read", "creativeai", "video", record(json.dumps({"body": body}, ensure_ascii=False)))
+
+        assert row["error"] == f"first{separator}second"
 
     def test_names_the_outputs(self, as_json, record):
         line = {"body": sample("creativeai/polls/voice_completed").decode()}

@@ -13,6 +13,7 @@ from receiver.sandbox import Sandbox
 from receiver.store.base import Refusal
 from tests.cli.conftest import TABLES
 from tests.running import API_KEY, SECRET, free_port
+from tests.scripted import Answer, Scripted, always
 
 VIDEO = CreativeAI.kinds["video"]
 VERB_LIKE = {"Ask", "Expect", "List", "Print", "Run", "Say", "Show", "Sign"}
@@ -365,6 +366,27 @@ class TestCheck:
         lines = receiver("check", "--offline").stdout.splitlines()
 
         assert lines[-2:] == ["store: commits", "handler orders: loaded"]
+
+    def test_names_dispatches_whose_handler_left_the_configuration(self, receiver, store, post):
+        for job_id in ("vgen_1", "vgen_2"):
+            store.route({post(job_id).id: ["orders", "removed"]})
+
+        result = receiver("check", "--offline")
+
+        assert result.exit_code == 0
+        assert result.stderr.splitlines() == ["handler removed: not configured, and 2 dispatches wait for it"]
+
+    @pytest.mark.parametrize("status", [401, 404, 500])
+    def test_shows_no_key_that_the_provider_echoes(self, receiver, config, status):
+        echo = Answer({"error": {"message": f"not with {API_KEY} nor {SECRET}"}}, status=status)
+        with Scripted(always(echo)) as server:
+            config.write_text(TABLES.replace("http://127.0.0.1:9", server.url))
+
+            result = receiver("check")
+
+        assert (result.exit_code, "not with (masked) nor (masked)" in result.stderr) == (1, True)
+        assert API_KEY not in result.output
+        assert SECRET not in result.output
 
     def test_accepts_a_key_that_the_provider_accepts(self, receiver, config, provider):
         config.write_text(TABLES.replace("http://127.0.0.1:9", provider.url))

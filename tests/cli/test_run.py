@@ -1,20 +1,35 @@
 """Commands that run: the reconcile pass, and how the others begin and end."""
 
+import json
 import signal
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from receiver.models import Schedule
 from tests.cli.conftest import TABLES
-from tests.running import eventually
+from tests.running import API_KEY, eventually
 from tests.scripted import Answer, Scripted, always, job
 
 NOTHING, HOUR = timedelta(0), timedelta(hours=1)
 DUE = Schedule(first=NOTHING, every=HOUR, longest=HOUR, deadline=HOUR)
 COLUMNS = ["source", "checked", "recovered", "known", "open", "expired", "lost", "unconfirmed", "failed", "waiting"]
+
+
+STUCK = """
+import threading
+from receiver import Router
+
+router = Router()
+
+
+@router.on()
+def never_ends(event):
+    threading.Event().wait()
+"""
 
 
 @pytest.fixture
@@ -39,7 +54,7 @@ class TestReconcile:
         lines = result.stdout.splitlines()
         assert result.exit_code == 0
         assert lines[0].split() == COLUMNS
-        assert lines[2].split() == ["creativeai", "2", "2", "0", "0", "0", "0", "0", "0"]
+        assert lines[2].split() == ["creativeai", "2", "2", "0", "0", "0", "0", "0", "0", "0"]
 
     def test_names_the_jobs_that_ended(self, receiver, provider, due):
         lines = receiver("reconcile").stdout.splitlines()
@@ -92,6 +107,16 @@ class TestReconcile:
         assert "\x1b" not in result.output
         assert len(result.stdout.splitlines()) == 5
 
+    @pytest.mark.parametrize("status", [500, 401])
+    @pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+    def test_shows_and_logs_no_key_that_the_provider_echoes(self, receiver, provider, due, status, options):
+        provider.answer = always(Answer({"error": {"message": f"not with {API_KEY}"}}, status=status))
+
+        result = receiver("reconcile", *options)
+
+        assert "not with (masked)" in result.output
+        assert API_KEY not in result.output
+
     def test_can_be_for_one_source(self, receiver, config, provider, store, due):
         other = config.read_text().replace("[sources.creativeai]", "[sources.other]").partition("[handlers")[0]
         config.write_text(config.read_text() + other)
@@ -134,9 +159,13 @@ class TestDryRun:
 
 class TestGoingOn:
     @pytest.fixture
-    def reconciling(self, config, provider):
+    def options(self):
+        return []
+
+    @pytest.fixture
+    def reconciling(self, config, provider, options):
         """`receiver reconcile --every 50ms`, in a process of its own."""
-        command = [sys.executable, "-m", "receiver", "--config", str(config), "reconcile", "--every", "50ms"]
+        command = [sys.executable, "-m", "receiver", "--config", str(config), "reconcile", "--every", "50ms", *options]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             yield process
             process.kill()
@@ -147,6 +176,28 @@ class TestGoingOn:
         store.track("creativeai", "vgen_2", kind="video", schedule=DUE)
 
         eventually(lambda: len(provider.asked) == 2)
+
+    def test_prints_what_it_found(self, store, provider, reconciling):
+        store.track("creativeai", "vgen_1", kind="video", schedule=DUE)
+
+        lines = [reconciling.stdout.readline().decode().split() for _ in range(4)]
+
+        assert lines[0] == COLUMNS
+        assert lines[2][:3] == ["creativeai", "1", "1"]
+        assert lines[3] == ["creativeai", "vgen_1", "(video)", "recovered"]
+
+    @pytest.mark.parametrize("options", [["--json"]], ids=["json"])
+    def test_prints_nothing_of_what_is_still_open(self, store, provider, reconciling):
+        provider.answer = job("processing")
+        store.track("creativeai", "vgen_1", kind="video", schedule=DUE)
+        eventually(lambda: provider.asked)
+        provider.answer = job("completed")
+        store.track("creativeai", "vgen_2", kind="video", schedule=DUE)
+
+        found = json.loads(reconciling.stdout.readline())
+
+        assert (found["source"], found["recovered"]) == ("creativeai", 1)
+        assert found["jobs"] == [{"job": "vgen_2", "finding": "recovered", "error": None}]
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminated", "interrupted"])
     def test_stops_when_asked_to(self, store, provider, reconciling, number):
@@ -177,3 +228,37 @@ def test_a_worker_stops_when_asked_to(config, store, post):
         process.terminate()
 
         assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param([sys.executable, "-m", "receiver"], id="module"),
+        pytest.param([str(Path(sys.executable).with_name("receiver"))], id="script"),
+    ],
+)
+def test_a_worker_finds_modules_beside_the_configuration(config, store, post, tmp_path_factory, command):
+    config.write_text('[handlers.orders]\nmodule = "my_handlers.orders"')
+    (config.parent / "my_handlers").mkdir()
+    (config.parent / "orders.py").rename(config.parent / "my_handlers" / "orders.py")
+    post("vgen_1")
+    command = [*command, "--config", str(config), "work"]
+    with subprocess.Popen(command, cwd=tmp_path_factory.mktemp("elsewhere"), stderr=subprocess.PIPE) as process:
+        try:
+            eventually(lambda: store.list_dispatches(handler="orders", state="done", event_id=None, limit=1))
+        finally:
+            process.terminate()
+
+
+def test_a_worker_with_too_many_attempts_that_never_end_ends_as_one_that_failed(config, store, post):
+    config.write_text(f'{TABLES}timeout = "1ms"\nconcurrency = 100')
+    (config.parent / "orders.py").write_text(STUCK)
+    for number in range(100):
+        post(f"vgen_{number}")
+
+    result = subprocess.run(
+        [sys.executable, "-m", "receiver", "--config", str(config), "work"], stderr=subprocess.PIPE, timeout=60
+    )
+
+    assert result.returncode == 1
+    assert b"too many attempts ran past their time" in result.stderr

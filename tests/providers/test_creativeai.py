@@ -239,7 +239,15 @@ def test_keeps_an_unknown_status_as_it_was_said():
 def test_tells_an_unknown_status_in_a_webhook_without_folding_it():
     event = parse(object="video.generation", status="Paused")
 
-    assert (event.key, event.status, event.raw_status) == ("vgen_1:paused", None, "Paused")
+    assert (event.key, event.status, event.raw_status) == ("vgen_1:?paused", None, "Paused")
+
+
+@pytest.mark.parametrize("change", [str.lower, str.title])
+@pytest.mark.parametrize("status", [status for status in Status if status not in CreativeAI.statuses])
+def test_an_unknown_word_has_a_key_of_its_own_even_if_it_is_spelled_like_a_status_of_ours(status, change):
+    event = parse(object="video.generation", status=change(status))
+
+    assert (event.status, event.key) == (None, f"vgen_1:?{status}")
 
 
 @pytest.mark.parametrize(
@@ -450,6 +458,8 @@ def test_waits_as_long_as_a_429_says():
         pytest.param(200, {"error": {"code": "rate_limit_exceeded"}}, RateLimited, id="rate-limit-as-code"),
         pytest.param(200, {"error": {"type": "authentication_error"}}, CredentialsRefused, id="authentication"),
         pytest.param(404, PAGE, RequestFailed, id="404-as-a-page"),
+        pytest.param(404, {"detail": "Not Found"}, RequestFailed, id="404-for-the-path"),
+        pytest.param(404, {"detail": "Job not found"}, NotFound, id="404-for-the-job"),
     ],
 )
 def test_says_why_the_request_failed(status_code, body, error):
@@ -468,6 +478,7 @@ def test_says_why_the_request_failed(status_code, body, error):
         pytest.param(503, {"error": {"code": "provider_unavailable"}}, True, id="503"),
         pytest.param(502, PAGE, True, id="502"),
         pytest.param(404, PAGE, False, id="404"),
+        pytest.param(404, {"detail": "Not Found"}, False, id="404-for-the-path"),
     ],
 )
 def test_says_whether_to_ask_again(status_code, body, retry):
@@ -475,6 +486,11 @@ def test_says_whether_to_ask_again(status_code, body, retry):
         read(body, status_code=status_code)
 
     assert failed.value.retry is retry
+
+
+def test_names_the_setting_where_the_api_has_no_such_path():
+    with pytest.raises(RequestFailed, match="base_url"):
+        read({"detail": "Not Found"}, status_code=404)
 
 
 def test_passes_on_what_the_provider_says():

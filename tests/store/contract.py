@@ -18,6 +18,7 @@ from receiver.models import (
     Event,
     Failure,
     Limits,
+    Origin,
     Output,
     Schedule,
     Standing,
@@ -27,6 +28,7 @@ from receiver.models import (
     Via,
 )
 from receiver.outcomes import Decision, Outcome
+from receiver.providers.base import event_key
 from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Store, Verdict
 from tests.watch import eventually
 
@@ -53,7 +55,7 @@ def an_event(job_id: str | None = "job_1", status: Status | None = Status.SUCCEE
     word = changes.get("raw_status", status)
     fields: dict[str, Any] = {
         "source": SOURCE,
-        "key": f"{job_id}:{status or word}",
+        "key": event_key(str(job_id), status, word),
         "type": f"video.generation.{word}",
         "data": {"id": job_id},
         "job_id": job_id,
@@ -353,6 +355,37 @@ class StoreContract:
 
         assert [event.standing for event in events] == [Standing.CURRENT, Standing.CORRECTION]
 
+    @pytest.mark.parametrize("status", [Status.EXPIRED, Status.LOST])
+    def test_an_end_told_again_closes_a_job_that_was_opened_again(self, store, status):
+        store.receive(a_record(an_event(status=status)))
+        track(store, "job_1")
+
+        receipt = store.receive(a_record(an_event(status=status)))
+
+        job = the_job(store)
+        assert receipt.repeated
+        assert (job.status, job.next_poll_at, job.finished_at is None) == (status, None, False)
+
+    def test_an_end_told_again_beside_news_closes_its_job_too(self, store):
+        store.receive(a_record(an_event(status=Status.LOST)))
+        track(store, "job_1")
+
+        store.receive(a_record(an_event(status=Status.LOST), an_event("job_2")))
+
+        assert the_job(store).status is Status.LOST
+
+    def test_progress_told_again_closes_nothing(self, store):
+        for _ in range(2):
+            store.receive(a_record(an_event(status=Status.RUNNING)))
+
+        assert the_job(store).next_poll_at is not None
+
+    def test_an_end_told_again_does_not_undo_a_correction(self, store):
+        for status in (Status.FAILED, Status.SUCCEEDED, Status.FAILED):
+            store.receive(a_record(an_event(status=status)))
+
+        assert the_job(store).status is Status.SUCCEEDED
+
     def test_a_notice_has_no_job(self, store):
         store.receive(a_record(an_event(None, None, key="credits-low", type="credits.low", raw_status=None)))
 
@@ -501,6 +534,71 @@ class StoreContract:
 
         assert store.job(SOURCE, "job_2") is not None
 
+    def test_a_job_known_only_from_a_hint_says_so(self, store):
+        store.receive(a_hint(an_event()))
+
+        assert the_job(store).origin is Origin.HINT
+
+    def test_an_answer_makes_a_hinted_job_one_like_others(self, store):
+        store.receive(a_hint(an_event()))
+
+        store.record_poll(the_job(store), PollResult(wait=HOUR, status=Status.RUNNING))
+
+        assert the_job(store).origin is Origin.EVENT
+
+    @pytest.mark.parametrize("missing", [False, True], ids=["failed", "missing"])
+    def test_a_poll_without_an_answer_confirms_no_hint(self, store, missing):
+        store.receive(a_hint(an_event()))
+
+        store.record_poll(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=missing))
+
+        assert the_job(store).origin is Origin.HINT
+
+    def test_an_answer_does_not_change_that_a_job_was_tracked(self, store):
+        track(store, "job_1")
+
+        store.record_poll(the_job(store), PollResult(wait=HOUR, status=Status.RUNNING))
+
+        assert the_job(store).origin is Origin.TRACK
+
+    def test_forgets_a_job_known_only_from_a_hint(self, store):
+        store.receive(a_hint(an_event()))
+
+        store.forget(the_job(store))
+
+        assert store.job(SOURCE, "job_1") is None
+
+    def test_forgets_no_job_that_was_tracked_meanwhile(self, store):
+        store.receive(a_hint(an_event()))
+        hinted = the_job(store)
+        track(store, "job_1")
+
+        store.forget(hinted)
+
+        assert the_job(store).origin is Origin.TRACK
+
+    def test_keeps_only_the_beginning_of_a_hint(self, open_store):
+        store = open_store(max_hint_body=10)
+
+        store.receive(a_hint(an_event(), body=b"0123456789abcdef"))
+
+        assert [row["body"] for row in all_deliveries(store)] == [b"0123456789"]
+
+    def test_tells_hints_apart_by_all_that_was_said(self, open_store):
+        store = open_store(max_hint_body=1)
+        store.receive(a_hint(an_event(), body=b"xa"))
+
+        assert not store.receive(a_hint(an_event(), body=b"xb")).repeated
+        assert store.receive(a_hint(an_event(), body=b"xa")).repeated
+
+    def test_keeps_all_of_what_is_genuine(self, open_store):
+        store = open_store(max_hint_body=1)
+        store.receive(a_record(an_event()))
+
+        store.receive(unreadable(b"<html>"))
+
+        assert [row["body"] for row in all_deliveries(store)] == [b"<html>", b"{}"]
+
     # The quarantine
 
     def test_keeps_refused_deliveries_with_the_reason(self, store):
@@ -548,6 +646,60 @@ class StoreContract:
         job = the_job(store)
         assert not new
         assert (job.status, job.next_poll_at, job.metadata) == (Status.SUCCEEDED, None, {"user": 7})
+
+    @pytest.mark.parametrize("status", [Status.EXPIRED, Status.LOST])
+    def test_a_job_that_was_given_up_is_expected_again(self, store, status):
+        store.receive(a_record(an_event(status=status)))
+
+        new = store.track(SOURCE, "job_1", kind="video", schedule=DUE, metadata={"user": 7})
+
+        job = the_job(store)
+        assert not new
+        assert (job.status, job.finished_at, job.metadata) == (Status.QUEUED, None, {"user": 7})
+        assert claim_polls(store) == ["job_1"]
+
+    def test_a_job_that_is_expected_again_has_a_new_deadline(self, store):
+        store.track(SOURCE, "job_1", kind="video", schedule=replace(DUE, deadline=LAPSED))
+        store.receive(a_record(an_event(status=Status.EXPIRED)))
+
+        track(store, "job_1")
+
+        job = the_job(store)
+        assert job.deadline_at > job.created_at + timedelta(minutes=59)
+
+    def test_a_job_that_is_expected_again_is_polled_when_its_schedule_says(self, store):
+        store.receive(a_record(an_event(status=Status.LOST)))
+
+        track(store, "job_1", schedule=NOT_DUE)
+
+        job = the_job(store)
+        assert job.next_poll_at - job.created_at > timedelta(minutes=59)
+
+    def test_a_job_that_is_expected_again_has_its_polls_counted_anew(self, store):
+        track(store, "job_1")
+        for _ in range(2):
+            store.record_poll(the_job(store), PollResult(wait=HOUR, error="HTTP 404", missing=True))
+        store.receive(a_record(an_event(status=Status.LOST)))
+
+        track(store, "job_1")
+
+        assert (the_job(store).error_count, the_job(store).missing_count) == (0, 0)
+
+    @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
+    def test_a_job_that_the_provider_ended_stays_ended(self, store, status):
+        store.receive(a_record(an_event(status=status)))
+
+        track(store, "job_1")
+
+        assert (the_job(store).status, the_job(store).next_poll_at) == (status, None)
+
+    def test_tracking_an_open_job_again_does_not_extend_it(self, store):
+        track(store, "job_1")
+        before = the_job(store)
+
+        track(store, "job_1", schedule=replace(NOT_DUE, deadline=100 * HOUR))
+
+        assert (the_job(store).deadline_at, the_job(store).next_poll_at) == (before.deadline_at, before.next_poll_at)
 
     def test_gives_no_job_that_it_does_not_know(self, store):
         assert store.job(SOURCE, "job_1") is None
@@ -799,6 +951,32 @@ class StoreContract:
         [second] = claim(store)
         assert (second.id, second.attempt, second.idempotency_key) == (first.id, 2, first.idempotency_key)
 
+    def test_leaves_the_callers_own_alone(self, store):
+        dispatch(store, an_event("job_1"), an_event("job_2"))
+        [own, other] = claim(store, 2, lease=LAPSED)
+
+        assert store.sweep(spare=[own]) == 1
+        assert (len(store.list_attempts(own.id)), len(store.list_attempts(other.id))) == (0, 1)
+        assert store.finish(own, DONE) is State.DONE
+
+    def test_what_was_lost_twice_waits_each_for_a_time_of_its_own(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(20)])
+        for _ in range(2):
+            claim(store, 20, lease=LAPSED)
+            store.sweep()
+
+        rows = store.list_dispatches(handler=None, state="pending", event_id=None, limit=MANY)
+        # The store's clock counts milliseconds, of which they are spread over a thousand.
+        assert len({row["due_at"] for row in rows}) > 10
+
+    def test_what_was_lost_once_is_due_at_once(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(20)])
+        claim(store, 20, lease=LAPSED)
+
+        store.sweep()
+
+        assert len(claim(store, 20)) == 20
+
     def test_records_a_lost_attempt(self, store):
         dispatch(store, an_event())
         [claimed] = claim(store, lease=LAPSED)
@@ -905,6 +1083,24 @@ class StoreContract:
         assert len(set(ids)) == 4
         rows = store.list_dispatches(handler=None, state=None, event_id=event.id, limit=MANY)
         assert Counter(row["handler"] for row in rows) == {"archive": 3, "new": 2}
+
+    # Who waits
+
+    def test_counts_what_waits_for_each_handler(self, store):
+        dispatch(store, an_event("job_1"), an_event("job_2"), handlers=["archive", "removed"])
+
+        assert store.waiting() == {"archive": 2, "removed": 2}
+
+    @pytest.mark.parametrize(
+        "outcome", [pytest.param(DONE, id="done"), pytest.param(DEAD, id="dead"), pytest.param(None, id="running")]
+    )
+    def test_counts_nothing_that_does_not_wait(self, store, outcome):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        if outcome is not None:
+            store.finish(claimed, outcome)
+
+        assert store.waiting() == {}
 
     # How long until something is to be done
 
@@ -1039,6 +1235,40 @@ class StoreContract:
         # The store's clock counts milliseconds.
         spans = [polls[number + budget.count][1] - polls[number][0] for number in range(len(polls) - budget.count)]
         assert min(spans) >= 0.039
+
+    def test_asks_about_hinted_jobs_last(self, store):
+        store.receive(a_hint(an_event("job_1")))
+        track(store, "job_2", "job_3")
+
+        assert [claim_polls(store, limit=2), claim_polls(store, limit=2)] == [["job_2", "job_3"], ["job_1"]]
+
+    def test_hinted_jobs_never_get_the_second_half_of_the_budget(self, store):
+        for number in range(5):
+            store.receive(a_hint(an_event(f"job_{number}")))
+
+        counts = [len(claim_polls(store, budget=Budget(4, per=HOUR), limit=limit)) for limit in (1, MANY, MANY)]
+
+        assert counts == [1, 1, 0]
+
+    def test_hinted_jobs_leave_the_second_half_of_the_budget_to_others(self, store):
+        for number in range(5):
+            store.receive(a_hint(an_event(f"job_{number}")))
+        claim_polls(store, budget=Budget(4, per=HOUR))
+
+        track(store, "job_6", "job_7", "job_8")
+
+        assert claim_polls(store, budget=Budget(4, per=HOUR)) == ["job_6", "job_7"]
+
+    def test_others_may_spend_the_first_half_of_the_budget_too(self, store):
+        store.receive(a_hint(an_event("job_1")))
+        track(store, "job_2", "job_3", "job_4")
+
+        assert claim_polls(store, budget=Budget(4, per=HOUR)) == ["job_2", "job_3", "job_4"]
+
+    def test_a_budget_of_one_reaches_hinted_jobs(self, store):
+        store.receive(a_hint(an_event()))
+
+        assert claim_polls(store, budget=Budget(1, per=HOUR)) == ["job_1"]
 
     def test_learns_a_higher_limit(self, store):
         track(store, *[f"job_{number}" for number in range(10)])

@@ -5,17 +5,22 @@ import os
 import re
 import signal
 import sqlite3
+import stat
+import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from receiver.config import from_tables
 from receiver.errors import ConfigError, StoreUnavailable
 from receiver.store import open_store as open_configured
 from receiver.store.sqlite import SQLiteStore, connection
-from tests.store.contract import StoreContract, a_record, all_events, an_event, at_once
+from receiver.store.sqlite.schema import migrate, migrations
+from tests.store.contract import StoreContract, a_hint, a_record, all_deliveries, all_events, an_event, at_once
 from tests.trouble import child, database_locked, disk_full, flock_held, said, tell
 
 IMPATIENT = timedelta(milliseconds=200)
@@ -45,6 +50,14 @@ for number in range(count):
     store.receive(a_record(an_event(f"job_{number}", source=name)))
 print("written", flush=True)
 sys.stdin.readline()
+"""
+
+READ_AND_CLOSE = """
+import sqlite3, sys
+
+connection = sqlite3.connect(sys.argv[1])
+assert connection.execute("SELECT count(*) FROM events").fetchone() == (1,)
+connection.close()
 """
 
 
@@ -92,6 +105,37 @@ def test_what_was_written_survives_a_kill(database):
 
     with opened(database) as store:
         assert len(all_events(store)) == 5
+
+
+# Who else may touch it
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_nobody_else_may_read_what_it_keeps(store, database, suffix):
+    store.receive(a_record(an_event()))
+
+    assert stat.S_IMODE(os.stat(f"{database}{suffix}").st_mode) == 0o600
+
+
+def test_opening_it_again_keeps_the_locks_so_that_no_other_process_thinks_it_is_the_last_and_deletes_the_wal(
+    store, database
+):
+    store.receive(a_record(an_event("job_1")))
+    with opened(database):
+        subprocess.run([sys.executable, "-c", READ_AND_CLOSE, str(database)], check=True)
+
+        assert Path(f"{database}-wal").stat().st_size > 0
+
+
+def test_what_is_written_after_another_process_opened_and_closed_it_is_not_lost(store, database):
+    store.receive(a_record(an_event("job_1")))
+    with opened(database) as second:
+        subprocess.run([sys.executable, "-c", READ_AND_CLOSE, str(database)], check=True)
+        store.receive(a_record(an_event("job_2")))
+        second.receive(a_record(an_event("job_3")))
+
+    with opened(database) as after:
+        assert sorted(row["job"] for row in all_events(after)) == ["job_1", "job_2", "job_3"]
 
 
 # Opening
@@ -191,6 +235,15 @@ def test_an_absolute_path_stays(tmp_path):
         assert (tmp_path / "there.db").is_file()
 
 
+def test_keeps_no_more_of_a_hint_than_of_a_refusal(tmp_path):
+    config = from_tables({"quarantine": {"max_body": 10}}, file=tmp_path / "receiver.toml")
+
+    with contextlib.closing(open_configured(config)) as store:
+        store.receive(a_hint(an_event(), body=b"0123456789abcdef"))
+
+        assert [row["body"] for row in all_deliveries(store)] == [b"0123456789"]
+
+
 @pytest.mark.parametrize("url", ["receiver.db", "sqlite:receiver.db", "mysql://host/receiver", ""])
 def test_refuses_another_kind_of_store(url):
     with pytest.raises(ConfigError, match=r": store: "):
@@ -264,6 +317,15 @@ def test_a_full_disk_stores_nothing(store):
         store.receive(a_record(an_event("job_2")))
 
     assert [row["job"] for row in all_events(store)] == ["job_1"]
+
+
+def test_a_disk_that_is_full_before_the_tables_are_made_is_the_error(database):
+    with contextlib.closing(connection.connect(database)) as new:
+        migrations.pending(Database(new))
+
+        # It ends the transaction, so that there is nothing left to roll back.
+        with disk_full(), pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            migrate(Database(new))
 
 
 def test_recovers_from_a_full_disk(store):

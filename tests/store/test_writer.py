@@ -229,6 +229,26 @@ def test_gives_up_on_somebody_else_in_time(open_ledger, database):
     assert time.monotonic() - began < 2
 
 
+def test_a_batch_is_given_as_long_as_the_last_of_it_may_wait(open_ledger, database):
+    ledger = open_ledger()
+    batch = Batch(ledger)
+    # As if the batch before were being committed.
+    ledger.writer._led = True
+    ledger.writer._timeout = 0.5
+    batch.start("early", lambda db: insert(db, "early"))
+    ledger.writer._timeout = 60
+    batch.start("late", lambda db: insert(db, "late"))
+
+    with database_locked(database):
+        ledger.writer._hand_over([])
+        end = time.monotonic() + 0.7
+        eventually(lambda: time.monotonic() > end)
+    for thread in batch.threads:
+        thread.join(10)
+
+    assert batch.results == {"early": "early", "late": "late"}
+
+
 def test_two_writers_take_turns(open_ledger):
     first, second = open_ledger(), open_ledger()
 

@@ -100,6 +100,9 @@ def test_records_the_event_before_it_answers(client, store):
         pytest.param("/webhooks/studio/video/7", id="deeper"),
         pytest.param("/webhooks/studio/video/7/", id="deeper-slash"),
         pytest.param("/webhooks/studio?user=7", id="query"),
+        pytest.param("/webhooks//studio", id="slash-before"),
+        pytest.param("/webhooks///studio//", id="slashes-around"),
+        pytest.param("/webhooks/studio//video", id="slashes-inside"),
     ],
 )
 def test_accepts_it_at_every_path_of_the_source(client, store, path):
@@ -282,8 +285,13 @@ def test_a_forgery_claims_nothing(client):
         pytest.param("/webhooks/Studio", id="case"),
         pytest.param("/webhooks/studio ", id="space"),
         pytest.param("/webhooks/nobody/deeper", id="deeper"),
+        pytest.param("/webhooks/", id="no-name"),
+        pytest.param("/webhooks", id="no-name-and-no-slash"),
+        pytest.param("/webhooks//", id="only-slashes"),
+        pytest.param("/webhooks/nobody/studio", id="name-too-late"),
         pytest.param("/webhooks/%ff", id="not-utf-8"),
         pytest.param("/webhooks/%00", id="nul"),
+        pytest.param("/webhooks/%0a", id="new-line"),
         pytest.param("/webhooks/..%2fstudio", id="dots"),
         pytest.param("/webhooks/" + "x" * 5000, id="long"),
     ],
