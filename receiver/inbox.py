@@ -12,6 +12,8 @@ from receiver.providers.base import Provider
 from receiver.signals import announce
 from receiver.store.base import Receipt, Record, Store, Verdict
 
+_LONGEST_TEXT = 300
+
 
 @dataclass(frozen=True)
 class Source:
@@ -24,7 +26,8 @@ class Source:
 
     def masked(self, text: str) -> str:
         """A text of the provider's, such as an error, without our secrets, which it may echo."""
-        return mask_values(text, filter(None, [self.provider.api_key, *self.provider.secrets]))
+        # Cut only now: half a secret would not be found.
+        return mask_values(text, filter(None, [self.provider.api_key, *self.provider.secrets]))[:_LONGEST_TEXT]
 
 
 def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -> Receipt:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -73,7 +73,9 @@ class Pass:
     @property
     def quiet(self) -> bool:
         """Whether there is nothing to tell: what was asked about is still open."""
-        return self.error is None and all(checked.finding is Finding.OPEN for checked in self.checked)
+        return self.error is None and all(
+            checked.finding is Finding.OPEN and not checked.error for checked in self.checked
+        )
 
     @property
     def ok(self) -> bool:
@@ -163,7 +165,8 @@ class Reconciler:
             new = receipt is not None and any(event.job_id == job.job_id for event in receipt.events)
             return Checked(job, Finding.RECOVERED if new else Finding.KNOWN)
         if job.deadline_at <= clock.now():
-            return self._end(source, job, Status.EXPIRED)
+            # Whatever we first heard of it from, the provider knows it.
+            return self._end(source, replace(job, origin=Origin.EVENT), Status.EXPIRED)
         wait = backoff.next_poll(self._schedule_of(source, job), job.poll_count)
         new_word = self._store.record_poll(
             job,

@@ -175,7 +175,7 @@ def test_its_commands_exist(invocation):
     options = {
         option
         for command in (main, main.commands.get(name))
-        for param in (command.get_params(click.Context(command)) if command else [])
+        for param in (command.get_params(click.Context(command, help_option_names=["-h", "--help"])) if command else [])
         for option in param.opts
     }
 

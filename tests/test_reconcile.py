@@ -476,6 +476,15 @@ class TestHints:
 
         assert (findings(done), store.job("creative", "vgen_1"), events(store)) == ([Finding.UNCONFIRMED], None, [])
 
+    def test_a_hint_that_is_answered_for_only_after_its_deadline_expires(self, store, reconciler, provider):
+        provider.answer = job("processing")
+        source = hinting_at(provider.url, adapter=Late)
+        webhook(source, store)
+
+        [done] = reconciler.run([source])
+
+        assert (findings(done), types(store)) == ([Finding.EXPIRED], ["job.expired"])
+
     def test_a_hint_at_a_provider_that_cannot_be_reached_for_a_day_is_dropped(self, store, reconciler):
         source = hinting_at(f"http://127.0.0.1:{free_port()}", adapter=VeryLate)
         webhook(source, store)

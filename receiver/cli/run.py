@@ -220,7 +220,7 @@ def _print_passes(passes: Sequence[Pass], *, as_json: bool, nothing: str | None)
             **{str(finding): done.count(finding) for finding in Finding},
             "waiting": done.waiting,
             "error": done.error,
-            "jobs": [_described(checked) for checked in done.checked if checked.finding is not Finding.OPEN],
+            "jobs": [_described(item) for item in done.checked if item.finding is not Finding.OPEN or item.error],
         }
         for done in passes
     ]

@@ -232,7 +232,7 @@ def said(data: Mapping[str, Any]) -> str:
     """The provider's own message in an error answer, for the end of ours."""
     error = data.get("error", data)
     text = error.get("message") if isinstance(error, dict) else error
-    reason = (sentence(text) or "")[:200]
+    reason = sentence(text) or ""
     # It ends up in logs and on terminals, as part of one line.
     return f": {''.join(letter if letter.isprintable() else '?' for letter in reason)}" if reason else ""
 
