@@ -33,7 +33,7 @@ commit_timeout = "300ms"
 workers = 2
 threads = 8
 max_body = {LIMIT}
-longest_silence = "2s"
+longest_silence = "1s"
 
 [sources.studio]
 provider = "creativeai"
@@ -249,7 +249,7 @@ def test_slow_senders_do_not_hold_up_others(server, body, job_id):
 
 def test_senders_that_fall_silent_are_let_go(server, body, job_id):
     with contextlib.ExitStack() as stack:
-        for _ in range(40):
+        for _ in range(24):
             stack.enter_context(server.connect()).sendall(b"POST /webhooks/studio HTTP/1.1\r\nHost: rec")
 
         assert server.post(body).status == 202
