@@ -17,7 +17,7 @@ import pytest
 
 from receiver import sandbox
 from receiver.config import load
-from receiver.store import open_store
+from receiver.store import Store, open_store
 from tests.running import SECRET, Running, descendants
 from tests.watch import eventually
 
@@ -70,11 +70,30 @@ def post_until_acknowledged(url: str, job_id: str, deadline: float) -> str:
 
 
 def kill_one(pid: int, kind: str, deaths: dict[int, float]) -> None:
-    victims = [child for child, command in descendants(pid).items() if kind in command]
-    if victims:
-        victim = random.choice(victims)  # noqa: S311 - any will do
-        os.kill(victim, signal.SIGKILL)
-        deaths[victim] = time.monotonic()
+    victim = random.choice(found(pid, kind))  # noqa: S311 - any will do
+    os.kill(victim, signal.SIGKILL)
+    deaths[victim] = time.monotonic()
+
+
+def kill_at_work(pid: int, store: Store, deaths: dict[int, float]) -> None:
+    """Kill the worker in the middle of a dispatch: hold it still to look whether it is in one."""
+    [victim] = found(pid, "receiver work")
+
+    def held_at_work() -> bool:
+        os.kill(victim, signal.SIGSTOP)
+        running = store.list_dispatches(handler=None, state="running", event_id=None, limit=1)
+        if not running:
+            os.kill(victim, signal.SIGCONT)
+        return bool(running)
+
+    eventually(held_at_work)
+    os.kill(victim, signal.SIGKILL)
+    deaths[victim] = time.monotonic()
+
+
+def found(pid: int, kind: str) -> list[int]:
+    """The processes of that kind; waits until there is one."""
+    return eventually(lambda: [child for child, command in descendants(pid).items() if kind in command])
 
 
 def runs(journal: Path, deaths: dict[int, float]) -> dict[str, list[Run]]:
@@ -106,7 +125,6 @@ def aftermath(tmp_path_factory):
         deadline = time.monotonic() + 60
         acknowledged = providers.map(lambda job: post_until_acknowledged(receiver.url, job, deadline), jobs)
         for kind in ("receiver work", "gunicorn", "receiver work", "gunicorn", "receiver work"):
-            before = len(deaths)
             heard = len(store.list_events(source=None, job_id=None, status=None, limit=DELIVERIES))
             eventually(
                 lambda heard=heard: (
@@ -114,9 +132,10 @@ def aftermath(tmp_path_factory):
                     >= min(heard + 40, DELIVERIES)
                 )
             )
-            eventually(lambda kind=kind: any(kind in command for command in descendants(process.pid).values()))
-            kill_one(process.pid, kind, deaths)
-            assert len(deaths) == before + 1
+            if kind == "receiver work":
+                kill_at_work(process.pid, store, deaths)
+            else:
+                kill_one(process.pid, kind, deaths)
         hashes = dict(zip(jobs, acknowledged, strict=True))
         eventually(
             lambda: len(store.list_dispatches(handler=None, state="done", event_id=None, limit=1000)) == DELIVERIES,
