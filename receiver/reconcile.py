@@ -1,7 +1,7 @@
 """Ask the provider about open jobs that nobody called back about, and hand the answers to the inbox."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -230,11 +230,6 @@ class Reconciler:
     @staticmethod
     def _schedule_of(source: Source, job: Job) -> Schedule:
         return source.provider.kinds[source.provider.kind_or_default(job.kind)]
-
-
-def total(passes: Sequence[Pass], finding: Finding) -> int:
-    """How many jobs led to this, over all sources."""
-    return sum(done.count(finding) for done in passes)
 
 
 def _delivery(source: Source, path: str, response: Response) -> Delivery:

@@ -16,7 +16,7 @@ from receiver.config import load
 from receiver.models import Budget, Delivery, Schedule, Standing, Status, Via
 from receiver.outbound import ProviderClient
 from receiver.providers.creativeai import CreativeAI
-from receiver.reconcile import Finding, Reconciler, total
+from receiver.reconcile import Finding, Reconciler
 from receiver.sandbox import Sandbox, signed, webhook_body
 from receiver.store import open_store
 from receiver.store.sqlite import SQLiteStore
@@ -758,7 +758,7 @@ class TestTrouble:
 
         passes = reconciler.run([source, replace(source, name="other")])
 
-        assert total(passes, Finding.RECOVERED) == 4
+        assert sum(done.count(Finding.RECOVERED) for done in passes) == 4
 
 
 class TestCredentials:

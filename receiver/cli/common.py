@@ -1,7 +1,7 @@
 """What the commands share: the configuration, the store, and how rows are printed."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,22 @@ def configured_source(config: Config, name: str) -> Source:
     Raises:
         NotConfigured: there is none.
     """
+    [source] = configured_sources(config, [name])
+    return source
+
+
+def configured_sources(config: Config, names: Collection[str]) -> list[Source]:
+    """The sources of these names.
+
+    Raises:
+        NotConfigured: there is none of such a name.
+    """
     sources = plugins.sources(config)
-    if name not in sources:
-        known = ", ".join(sorted(sources)) or "none"
-        raise NotConfigured(f"there is no source {name!r} in the configuration (there are: {known})")
-    return sources[name]
+    for name in names:
+        if name not in sources:
+            known = ", ".join(sorted(sources)) or "none"
+            raise NotConfigured(f"there is no source {name!r} in the configuration (there are: {known})")
+    return [sources[name] for name in names]
 
 
 def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str], nothing: str | None) -> None:

@@ -17,7 +17,7 @@ from receiver import logs, plugins
 from receiver.cli.common import (
     config_file,
     config_option,
-    configured_source,
+    configured_sources,
     json_option,
     loaded_config,
     opened_store,
@@ -117,7 +117,7 @@ def reconcile(names: tuple[str, ...], dry_run: bool, every: timedelta | None, as
     """
     config = loaded_config()
     logs.configure(config.log_format)
-    sources = [configured_source(config, name) for name in names or config.sources]
+    sources = configured_sources(config, names or tuple(config.sources))
     with opened_store(config) as store, ProviderClient() as client:
         reconciler = Reconciler(store, client)
         if dry_run:

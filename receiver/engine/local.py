@@ -92,7 +92,7 @@ class LocalEngine:
             renewing.join()
 
     def run_until_idle(self) -> None:
-        """Work until nothing is due and nothing runs; for tests and for the last pass of a demonstration."""
+        """Work until nothing is due and nothing runs; for tests of handlers."""
         busy = False
         while self._work() or busy:
             self._store.wait(timedelta(milliseconds=20))

@@ -1,6 +1,5 @@
 """What is known, kept in a database."""
 
-from datetime import timedelta
 from pathlib import Path
 
 from receiver.config import Config, pointing_to
@@ -13,7 +12,7 @@ __all__ = ["Store", "open_store"]
 _SQLITE = "sqlite:///"
 
 
-def open_store(config: Config, *, timeout: timedelta | None = None) -> Store:
+def open_store(config: Config) -> Store:
     """The store that the configuration names, with its tables up to date.
 
     Raises:
@@ -26,7 +25,7 @@ def open_store(config: Config, *, timeout: timedelta | None = None) -> Store:
         path = config.directory / Path(config.store.removeprefix(_SQLITE))
         return SQLiteStore(
             path,
-            timeout=timeout or config.commit_timeout,
+            timeout=config.commit_timeout,
             max_hints=config.quarantine.max_count,
             max_hint_body=config.quarantine.max_body,
         )
