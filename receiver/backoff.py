@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 
 from receiver.models import Limits, Schedule
 
-_GROWTH = 1.5
 _LONGEST_AFTER_ERROR = timedelta(minutes=5)
 _AFTER_LOSS = timedelta(milliseconds=500)
 _LONGEST_WAIT = timedelta(hours=1)
@@ -35,15 +34,14 @@ def after_loss(attempt: int) -> timedelta:
     return bound * random.random() if attempt > 1 else timedelta(0)  # noqa: S311 - spreads load, hides nothing
 
 
-def next_poll(schedule: Schedule, poll_count: int) -> timedelta:
-    """How long to wait after `poll_count` polls that found the job still open."""
-    stretched = schedule.every * _GROWTH ** min(max(poll_count - 1, 0), 30)
-    return _jitter(min(stretched, schedule.longest))
+def next_poll(schedule: Schedule, age: timedelta) -> timedelta:
+    """How long to wait after a poll that found a job of this age still open."""
+    return _jitter(schedule.interval(age))
 
 
-def next_poll_after_error(schedule: Schedule, error_count: int) -> timedelta:
+def next_poll_after_error(schedule: Schedule, age: timedelta, error_count: int) -> timedelta:
     """How long to wait after `error_count` polls in a row that failed."""
-    return next_attempt(error_count, first=schedule.every, longest=_LONGEST_AFTER_ERROR)
+    return next_attempt(error_count, first=schedule.interval(age), longest=_LONGEST_AFTER_ERROR)
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

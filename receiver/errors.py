@@ -5,13 +5,15 @@ ReceiverError
 ├── NotConfigured           a handler, source or provider of that name does not exist
 ├── Refused                 a delivery that is not proven genuine (answered 401)
 ├── Unreadable              a genuine body that cannot be understood (kept, answered 202)
+├── InvalidBody             what is to be submitted lacks something the provider requires
 ├── StoreUnavailable        nothing was stored; try again (answered 503)
 └── RequestFailed           a call out failed, which says nothing about the job
     ├── AddressRefused      the address is not one we may call
     ├── TooLarge            the answer is over the size limit
     ├── RateLimited         the provider asks us to wait
     ├── CredentialsRefused  the provider does not accept our key
-    └── NotFound            the provider does not know the job
+    ├── NotFound            the provider does not know the job
+    └── OutcomeUnknown      a job may have been created, or not
 
 Handlers raise and return the outcomes of `receiver.outcomes`, not these.
 """
@@ -42,6 +44,7 @@ class Reason(StrEnum):
     TIMESTAMP_TOO_NEW = "timestamp_too_new"
     UNKNOWN_SOURCE = "unknown_source"
     TRUNCATED = "truncated"
+    NO_WEBHOOKS = "no_webhooks"
 
 
 class Refused(ReceiverError):
@@ -57,25 +60,36 @@ class Unreadable(ReceiverError):
     """A genuine body that cannot be understood; it is stored, flagged and answered 202."""
 
 
+class InvalidBody(ReceiverError):
+    """What is to be submitted lacks something the provider documents as required; nothing was sent."""
+
+
 class StoreUnavailable(ReceiverError):
     """The store could not commit in time; nothing was stored, so the sender should try again."""
 
 
 class RequestFailed(ReceiverError):
-    """A call out failed. This says nothing about the job; `retry` says whether asking again makes sense."""
+    """A call out failed. This says nothing about the job.
+
+    `retry` says whether asking again makes sense, `sent` whether the other side may have got the request.
+    """
 
     retry = True
+    sent = True
 
-    def __init__(self, message: str, *, retry: bool | None = None) -> None:
+    def __init__(self, message: str, *, retry: bool | None = None, sent: bool | None = None) -> None:
         super().__init__(message)
         if retry is not None:
             self.retry = retry
+        if sent is not None:
+            self.sent = sent
 
 
 class AddressRefused(RequestFailed):
     """The address is private, loopback or not HTTP, and no setting allows it."""
 
     retry = False
+    sent = False
 
 
 class TooLarge(RequestFailed):
@@ -100,5 +114,11 @@ class CredentialsRefused(RequestFailed):
 
 class NotFound(RequestFailed):
     """The provider itself says that it does not know the job."""
+
+    retry = False
+
+
+class OutcomeUnknown(RequestFailed):
+    """The answer to a create call was lost, or cannot be read: a job may exist. The intent is kept."""
 
     retry = False

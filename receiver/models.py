@@ -121,6 +121,8 @@ class Output:
     """One result of a job, at the provider's URL."""
 
     url: str
+    authorized: bool = False
+    """Whether it is fetched with the source's API key. Only ever for a URL that the adapter built itself."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,10 @@ class Job:
     status: Status = Status.QUEUED
     raw_status: str | None = None
     progress: float | None = None
+    step: str | None = None
+    """What the provider is doing about it, in its words."""
+    reference: str | None = None
+    """The provider's other name for it, where some of its routes want that one."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime
     finished_at: datetime | None = None
@@ -181,17 +187,30 @@ class Job:
     """Polls in a row that failed."""
     missing_count: int = 0
     """Polls in a row that the provider answered with "not found"."""
+    incomplete_count: int = 0
+    """Polls that told the end without the result."""
     last_error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One HTTP request an adapter wants made: relative to the source's base URL."""
+    """One HTTP request an adapter wants made: relative to the source's base URL. A body is JSON or a form."""
 
     path: str
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = field(default=None, repr=False)
+    form: Mapping[str, "str | Upload"] | None = field(default=None, repr=False)
+    """The fields of a `multipart/form-data` body."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as a field of a form."""
+
+    name: str
+    content_type: str
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,17 +233,68 @@ class Reading:
     status: Status | None
     raw_status: str | None = None
     progress: float | None = None
+    step: str | None = None
+    reference: str | None = None
+    """What to keep as the job's reference; None leaves it as it is."""
     events: tuple[Event, ...] = ()
+    follow_up: bool = False
+    """The rest of the answer is elsewhere: poll again at once. The job's `raw_status` then tells `poll` where."""
+    incomplete: bool = False
+    """The end is told without its result: the events are believed only if some more polls bring no better ones."""
+    pause: timedelta | None = None
+    """The job waits for a person: poll no sooner than this, and let it wait for days."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When to poll a kind of job: after `first`, then every `every`, stretching to `longest`, until `deadline`."""
+    """When to poll a kind of job: once after `first`, then as `every` says, until `deadline`."""
 
     first: timedelta
-    every: timedelta
-    longest: timedelta
+    every: Mapping[timedelta, timedelta]
+    """From which age of the job on to poll at which interval; the first age is zero."""
     deadline: timedelta
+
+    def interval(self, age: timedelta) -> timedelta:
+        """How long to wait between two polls of a job of this age."""
+        return max((since, every) for since, every in self.every.items() if since <= max(age, timedelta(0)))[1]
+
+    @property
+    def shortest(self) -> timedelta:
+        """The interval that a young job is polled at."""
+        return next(iter(self.every.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Creation:
+    """How a provider is asked for a new job of one kind."""
+
+    path: str
+    required: tuple[str, ...] = ()
+    """The fields that it documents as required."""
+    callback: str | None = None
+    """The field that takes the callback URL; None where there is none."""
+    kind: str | None = None
+    """What the job is tracked as, where that is another kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created:
+    """A job that a provider says it has accepted."""
+
+    job_id: str
+    kind: str
+    reference: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """One thing that a provider offers to make: a model, a type of content."""
+
+    name: str
+    kind: str | None = None
+    """What `receiver submit` calls it, where the offer says."""
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The provider's own words about it, whole."""
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,11 @@ def _source(name: str, table: SourceConfig) -> Source:
         known = ", ".join(sorted(providers()))
         raise ConfigError(f"{key}.provider: there is no provider {table.provider!r}; there are: {known}")
     adapter = providers()[table.provider]
+    if not adapter.base_url and table.base_url is None:
+        raise ConfigError(f"{key}.base_url: every {table.provider} has an address of its own; give that of yours")
+    if not adapter.sends_webhooks and (table.secrets or table.unsigned):
+        unneeded = "unsigned" if table.unsigned else "secrets"
+        raise ConfigError(f"{key}.{unneeded}: {table.provider} sends no webhooks to verify; remove it")
     if adapter.scheme is not None and not table.secrets and not table.unsigned:
         raise ConfigError(
             f"{key}.secrets: {table.provider} signs its webhooks; give the signing secret, "

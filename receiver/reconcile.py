@@ -167,7 +167,7 @@ class Reconciler:
         if job.deadline_at <= clock.now():
             # Whatever we first heard of it from, the provider knows it.
             return self._end(source, replace(job, origin=Origin.EVENT), Status.EXPIRED)
-        wait = backoff.next_poll(self._schedule_of(source, job), job.poll_count)
+        wait = backoff.next_poll(self._schedule_of(source, job), _age(job))
         new_word = self._store.record_poll(
             job,
             PollResult(
@@ -185,7 +185,7 @@ class Reconciler:
         told = source.masked(str(error))
         if job.missing_count + 1 >= _MISSING_MEANS_LOST or job.deadline_at <= clock.now():
             return self._end(source, job, Status.LOST, error=told)
-        wait = backoff.next_poll(self._schedule_of(source, job), job.poll_count)
+        wait = backoff.next_poll(self._schedule_of(source, job), _age(job))
         self._store.record_poll(job, PollResult(wait=wait, error=told, missing=True))
         return Checked(job, Finding.OPEN, told)
 
@@ -194,7 +194,7 @@ class Reconciler:
         announce(signals.poll_failed, source.name, job=job.job_id, error=told)
         if job.deadline_at + _UNREACHABLE <= clock.now():
             return self._end(source, job, Status.EXPIRED, error=told)
-        wait = backoff.next_poll_after_error(self._schedule_of(source, job), job.error_count + 1)
+        wait = backoff.next_poll_after_error(self._schedule_of(source, job), _age(job), job.error_count + 1)
         if isinstance(error, RateLimited):
             wait = error.retry_after or _PAUSE_IF_NOT_TOLD
         self._store.record_poll(job, PollResult(wait=wait, error=told))
@@ -230,6 +230,10 @@ class Reconciler:
     @staticmethod
     def _schedule_of(source: Source, job: Job) -> Schedule:
         return source.provider.kinds[source.provider.kind_or_default(job.kind)]
+
+
+def _age(job: Job) -> timedelta:
+    return clock.now() - job.created_at
 
 
 def _delivery(source: Source, path: str, response: Response) -> Delivery:

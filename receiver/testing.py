@@ -13,14 +13,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from receiver.errors import Refused, RequestFailed, Unreadable
-from receiver.models import Delivery, Event, Job, Reading, Response, Trust
+from receiver.errors import InvalidBody, Reason, Refused, RequestFailed, Unreadable
+from receiver.models import Created, Delivery, Event, Job, Offer, Reading, Request, Response, Trust
 from receiver.providers.base import Provider
 
 __all__ = ["ProviderContract", "make_job"]
 
 _API_KEY = "the-api-key-of-a-test"
 _OTHER_SECRET = "the-other-secret-of-a-test"
+_BASE_URL = "https://api.example.com/of/a/test"
+_CALLBACK = "https://receiver.example.com/webhooks/source"
 
 _BODIES = [
     pytest.param(b"", id="empty"),
@@ -120,6 +122,8 @@ class ProviderContract:
     """A poll answer of each kind and the job asked about, by name."""
     told_twice: ClassVar[Mapping[str, str]] = {}
     """Names of webhooks, and of poll answers that say the same."""
+    submissions: ClassVar[Mapping[str, tuple[str, Mapping[str, Any], Response]]] = {}
+    """Create calls that were accepted, by name: the kind, the body and the answer; at least one of each kind."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run a test once for each of the samples that it names as its argument."""
@@ -127,6 +131,7 @@ class ProviderContract:
             "webhook": [pytest.param(value, id=name) for name, value in self.webhooks.items()],
             "answer": [pytest.param(value, id=name) for name, value in self.answers.items()],
             "twice": [pytest.param(names, id=names[0]) for names in self.told_twice.items()],
+            "submission": [pytest.param(value, id=name) for name, value in self.submissions.items()],
             "kind": list(self.provider_class.kinds),
             "required_header": [self.signature_header, *self.required_headers],
         }
@@ -137,7 +142,7 @@ class ProviderContract:
     @pytest.fixture
     def provider(self) -> Provider:
         """The adapter, configured as for one source."""
-        return self.provider_class(secrets=[self.secret], api_key=_API_KEY)
+        return self.provider_class(secrets=[self.secret], api_key=_API_KEY, base_url=_BASE_URL)
 
     @pytest.fixture
     def genuine(self) -> Delivery:
@@ -294,10 +299,124 @@ class ProviderContract:
 
         assert all(_storable(reading.events) for reading in readings if reading)
 
+    def test_sends_its_key_to_no_address_but_its_own(self, provider: Provider, answer: tuple[Job, Response]) -> None:
+        outputs = [output for event in provider.read(*answer).events for output in event.outputs]
+
+        assert all(output.url.startswith(f"{_BASE_URL}/") for output in outputs if output.authorized)
+
     def test_checks_the_key_without_changing_anything(self, provider: Provider) -> None:
         check = provider.check()
 
         assert check is None or check.method == "GET"
+
+    def test_refuses_what_is_posted_where_there_are_no_webhooks(self, provider: Provider) -> None:
+        if provider.sends_webhooks:
+            pytest.skip("sends webhooks")
+        posted = Delivery(source="source", body=b"{}", received_at=datetime(2026, 3, 9, 16, 0, tzinfo=UTC))
+
+        with pytest.raises(Refused) as refusal:
+            provider.verify(posted, posted.received_at)
+
+        assert refusal.value.reason is Reason.NO_WEBHOOKS
+
+    # Submissions
+
+    def test_has_a_sample_of_each_kind_that_can_be_created(self) -> None:
+        assert {kind for kind, _, _ in self.submissions.values()} == set(self.provider_class.creations)
+
+    def test_creates(self, provider: Provider, submission: tuple[str, Mapping[str, Any], Response]) -> None:
+        kind, body, _ = submission
+
+        request = provider.submit(kind, body, None)
+
+        assert request.method == "POST"
+        assert set(body) <= set(_fields(request))
+
+    def test_creates_with_the_callback_url_where_it_is_taken(
+        self, provider: Provider, submission: tuple[str, Mapping[str, Any], Response]
+    ) -> None:
+        kind, body, _ = submission
+        field = provider.creations[kind].callback
+
+        sent = _fields(provider.submit(kind, body, _CALLBACK))
+
+        assert [name for name, value in sent.items() if value == _CALLBACK] == ([field] if field else [])
+
+    def test_keeps_a_callback_url_of_the_body(
+        self, provider: Provider, submission: tuple[str, Mapping[str, Any], Response]
+    ) -> None:
+        kind, body, _ = submission
+        field = provider.creations[kind].callback or pytest.skip("takes no callback URL")
+
+        sent = _fields(provider.submit(kind, {**body, field: "https://elsewhere.example.com"}, _CALLBACK))
+
+        assert sent[field] == "https://elsewhere.example.com"
+
+    @pytest.mark.parametrize("empty", [None, "", []])
+    def test_asks_for_every_required_field(
+        self, provider: Provider, submission: tuple[str, Mapping[str, Any], Response], empty: object
+    ) -> None:
+        kind, body, _ = submission
+
+        for name in provider.creations[kind].required:
+            with pytest.raises(InvalidBody, match=name):
+                provider.submit(kind, {**body, name: empty}, None)
+
+    def test_reads_which_jobs_were_created(
+        self, provider: Provider, submission: tuple[str, Mapping[str, Any], Response]
+    ) -> None:
+        kind, _, response = submission
+
+        created = provider.read_submission(kind, response)
+
+        assert created
+        assert len({job.job_id for job in created}) == len(created)
+        assert {job.kind for job in created} <= set(provider.kinds)
+
+    def test_can_ask_about_what_was_created(
+        self, provider: Provider, submission: tuple[str, Mapping[str, Any], Response]
+    ) -> None:
+        kind, _, response = submission
+
+        for created in provider.read_submission(kind, response):
+            assert provider.poll(make_job(created.job_id, kind=created.kind)).path
+
+    @pytest.mark.parametrize("body", _BODIES)
+    def test_survives_the_answer_to_a_create_call(self, provider: Provider, body: bytes) -> None:
+        answers = [_created(provider, kind, Response(status_code=200, body=body)) for kind in provider.creations]
+
+        assert not any(job.job_id == "" for created in answers for job in created)
+
+    @pytest.mark.parametrize("page", _PAGES)
+    def test_survives_every_status_code_of_a_create_call_with(self, provider: Provider, page: bytes) -> None:
+        for kind in provider.creations:
+            for code in range(200, 600):
+                assert _created(provider, kind, Response(status_code=code, body=page)) == []
+
+    def test_survives_an_odd_value_anywhere_in_the_answer_to_a_create_call(
+        self, provider: Provider, submission: tuple[str, Mapping[str, Any], Response]
+    ) -> None:
+        kind, _, response = submission
+        bodies = [json.dumps(value).encode() for value in _spoiled(json.loads(response.body))]
+
+        created = [job for body in bodies for job in _created(provider, kind, replace(response, body=body))]
+
+        assert all(_clean(job.job_id) and 0 < len(job.job_id) <= _LONGEST_KEY for job in created)
+
+    # The catalogue
+
+    def test_asks_for_its_catalog_without_changing_anything(self, provider: Provider) -> None:
+        request = provider.catalog()
+
+        assert request is None or request.method == "GET"
+
+    @pytest.mark.parametrize("body", _BODIES)
+    def test_survives_the_catalog(self, provider: Provider, body: bytes) -> None:
+        if provider.catalog() is None:
+            pytest.skip("has no catalogue to ask for")
+        offers = _offered(provider, Response(status_code=200, body=body))
+
+        assert all(_clean(offer.name) for offer in offers)
 
     # Constants
 
@@ -332,6 +451,26 @@ def _read(provider: Provider, job: Job, response: Response) -> Reading | None:
         return provider.read(job, response)
     except RequestFailed:
         return None
+
+
+def _created(provider: Provider, kind: str, response: Response) -> list[Created]:
+    try:
+        return provider.read_submission(kind, response)
+    except (RequestFailed, Unreadable):
+        return []
+
+
+def _offered(provider: Provider, response: Response) -> list[Offer]:
+    try:
+        return provider.read_catalog(response)
+    except (RequestFailed, Unreadable):
+        return []
+
+
+def _fields(request: Request) -> Mapping[str, Any]:
+    """What a create call sends: the fields of its JSON or of its form."""
+    fields: Mapping[str, Any] = request.form if request.form is not None else request.json
+    return fields
 
 
 def _facts(events: Iterable[Event]) -> set[tuple[str, str, str | None]]:

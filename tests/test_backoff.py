@@ -10,7 +10,7 @@ from receiver.models import Limits, Schedule
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 DATE = "Mon, 09 Mar 2026 16:00:00 GMT"
-SCHEDULE = Schedule(first=60 * SECOND, every=10 * SECOND, longest=30 * SECOND, deadline=HOUR)
+SCHEDULE = Schedule(first=60 * SECOND, every={0 * SECOND: 10 * SECOND, 120 * SECOND: 30 * SECOND}, deadline=HOUR)
 
 
 def assert_about(wait, middle):
@@ -60,17 +60,17 @@ def test_spreads_what_lost_its_worker_again_up_to_a_bound_that_doubles(attempt, 
 
 
 @pytest.mark.parametrize(
-    ("poll_count", "middle"),
+    ("age", "middle"),
     [
-        pytest.param(0, 10 * SECOND, id="none-yet"),
-        pytest.param(1, 10 * SECOND, id="first"),
-        pytest.param(2, 15 * SECOND, id="stretched"),
-        pytest.param(4, 30 * SECOND, id="longest"),
-        pytest.param(10_000, 30 * SECOND, id="absurd"),
+        pytest.param(-HOUR, 10 * SECOND, id="clock-was-set"),
+        pytest.param(0 * SECOND, 10 * SECOND, id="new"),
+        pytest.param(119 * SECOND, 10 * SECOND, id="young"),
+        pytest.param(120 * SECOND, 30 * SECOND, id="old"),
+        pytest.param(10_000 * HOUR, 30 * SECOND, id="absurd"),
     ],
 )
-def test_stretches_the_wait_between_polls(poll_count, middle):
-    assert_about(next_poll(SCHEDULE, poll_count), middle)
+def test_stretches_the_wait_between_polls(age, middle):
+    assert_about(next_poll(SCHEDULE, age), middle)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,11 @@ def test_stretches_the_wait_between_polls(poll_count, middle):
     ],
 )
 def test_doubles_the_wait_after_each_failed_poll(error_count, middle):
-    assert_about(next_poll_after_error(SCHEDULE, error_count), middle)
+    assert_about(next_poll_after_error(SCHEDULE, 0 * SECOND, error_count), middle)
+
+
+def test_waits_longer_after_a_failed_poll_of_an_old_job():
+    assert_about(next_poll_after_error(SCHEDULE, HOUR, 2), 60 * SECOND)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tests.watch import hearing
 
 NOTHING, HOUR = timedelta(0), timedelta(hours=1)
 PLENTY = Budget(1000, per=timedelta(minutes=1))
-DUE = Schedule(first=NOTHING, every=HOUR, longest=HOUR, deadline=HOUR)
+DUE = Schedule(first=NOTHING, every={NOTHING: HOUR}, deadline=HOUR)
 OVERDUE = replace(DUE, deadline=timedelta(seconds=-1))
 ALMOST_A_DAY_OVERDUE = replace(DUE, deadline=timedelta(hours=-23, minutes=-59))
 A_DAY_OVERDUE = replace(DUE, deadline=timedelta(hours=-24))
@@ -39,7 +39,7 @@ PAGE = b"<html>Not found</html>"
 class Eager(CreativeAI):
     """Asks again at once, where the others wait."""
 
-    kinds = {kind: Schedule(first=NOTHING, every=NOTHING, longest=NOTHING, deadline=HOUR) for kind in CreativeAI.kinds}
+    kinds = {kind: Schedule(first=NOTHING, every={NOTHING: NOTHING}, deadline=HOUR) for kind in CreativeAI.kinds}
 
 
 class Late(CreativeAI):

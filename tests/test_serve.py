@@ -19,8 +19,8 @@ from receiver.store import open_store
 from tests.running import API_KEY, SECRET, Running, descendants, eventually
 
 NOTHING, HOUR = timedelta(0), timedelta(hours=1)
-LATER = Schedule(first=HOUR, every=HOUR, longest=HOUR, deadline=HOUR)
-DUE = Schedule(first=NOTHING, every=HOUR, longest=HOUR, deadline=HOUR)
+LATER = Schedule(first=HOUR, every={NOTHING: HOUR}, deadline=HOUR)
+DUE = Schedule(first=NOTHING, every={NOTHING: HOUR}, deadline=HOUR)
 
 ORDERS = '''\
 """A handler of ten lines."""

@@ -71,11 +71,11 @@ def resolve(host: str, port: int) -> list[str]:
     """
     # The C library would take a larger port modulo 65536.
     if not 0 < port < 2**16:
-        raise RequestFailed(f"{host[:253]} has no port {port}", retry=False)
+        raise RequestFailed(f"{host[:253]} has no port {port}", retry=False, sent=False)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise RequestFailed(f"the name {host[:253]} cannot be resolved: {error}") from None
+        raise RequestFailed(f"the name {host[:253]} cannot be resolved: {error}", sent=False) from None
     return [str(address[0]) for *_, address in found]
 
 

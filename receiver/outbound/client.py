@@ -7,7 +7,7 @@ from types import TracebackType
 import httpx
 
 from receiver.errors import RequestFailed, TooLarge
-from receiver.models import Request, Response
+from receiver.models import Request, Response, Upload
 from receiver.outbound.answers import COMPRESSED, Answer
 from receiver.outbound.network import AGENT, CONNECTIONS, Network, deadline_after
 from receiver.providers.base import Provider
@@ -57,11 +57,19 @@ def _addressed(provider: Provider, request: Request) -> httpx.Request:
         headers = httpx.Headers(request.headers)
         headers.update({**provider.authorize(), "User-Agent": AGENT, "Accept-Encoding": "gzip"})
         url = httpx.URL(f"{provider.base_url}/{request.path.removeprefix('/')}")
-        return httpx.Request(request.method, url, headers=headers, json=request.json)
+        form = {name: _field(value) for name, value in request.form.items()} if request.form else None
+        return httpx.Request(request.method, url, headers=headers, json=request.json, files=form)
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise RequestFailed(
-            f"the request cannot be written ({type(error).__name__}); see the base_url and the api_key", retry=False
+            f"the request cannot be written ({type(error).__name__}); see the base_url and the api_key",
+            retry=False,
+            sent=False,
         ) from None
+
+
+def _field(value: str | Upload) -> tuple[str | None, str | bytes, str | None]:
+    """A field of a form as httpx takes it: text, or a file."""
+    return (value.name, value.data, value.content_type) if isinstance(value, Upload) else (None, value, None)
 
 
 def _decoded(answer: Answer, max_bytes: int) -> bytes:

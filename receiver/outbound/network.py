@@ -154,11 +154,15 @@ def _failures_of(host: str) -> Iterator[None]:
     """
     try:
         yield
+    except (httpcore.ConnectTimeout, httpcore.PoolTimeout):
+        raise RequestFailed(f"{host} took too long to connect to", sent=False) from None
+    except httpcore.ConnectError as error:
+        raise RequestFailed(f"the call to {host} failed: {error}", sent=False) from None
     except httpcore.TimeoutException:
         raise RequestFailed(f"{host} took too long") from None
     except httpcore.LocalProtocolError:
         raise RequestFailed(
-            f"a header for {host} holds what HTTP does not allow; see the api_key", retry=False
+            f"a header for {host} holds what HTTP does not allow; see the api_key", retry=False, sent=False
         ) from None
     except httpcore.ProtocolError:
         raise RequestFailed(f"the answer of {host} breaks off, or is not HTTP") from None

@@ -8,35 +8,66 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from receiver.backoff import rate_limits, retry_after
-from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed, Unreadable
-from receiver.models import Budget, Delivery, Event, Job, Limits, Reading, Request, Response, Schedule, Status, Trust
+from receiver.errors import (
+    CredentialsRefused,
+    InvalidBody,
+    NotFound,
+    RateLimited,
+    Reason,
+    Refused,
+    RequestFailed,
+    Unreadable,
+)
+from receiver.models import (
+    Budget,
+    Created,
+    Creation,
+    Delivery,
+    Event,
+    Job,
+    Limits,
+    Offer,
+    Reading,
+    Request,
+    Response,
+    Schedule,
+    Status,
+    Trust,
+)
 from receiver.signatures import HmacHex
 
 _DEEPEST = 64
 _LONGEST_ID = 256
 _LONGEST_WORD = 100
 _LONGEST_SENTENCE = 2000
+_FIRST_MILLISECOND = 10**11
 
 
 class Provider:
     """One provider's dialect, configured for one source.
 
-    Subclasses set the constants and write `parse`, `poll` and `read`; those that sign in a way no scheme covers also
-    write `verify`.
+    Subclasses set the constants and write `poll` and `read`, with webhooks also `parse`, and where jobs can be created,
+    `read_submission`; those that sign in a way no scheme covers also write `verify`.
     """
 
     name: ClassVar[str]
     """What `provider = "…"` says in the configuration."""
-    base_url: str
-    """Where the API lives, unless the source says otherwise."""
+    base_url: str = ""
+    """Where the API lives, unless the source says otherwise; empty where each operator has their own."""
     statuses: ClassVar[Mapping[str, Status]]
     """The provider's words, in lower case, and what they mean."""
     kinds: ClassVar[Mapping[str, Schedule]]
     """The kinds of job, and when to poll each. The last one is for jobs of a kind we cannot tell."""
     budget: ClassVar[Budget]
     """What the provider allows when its answers do not say."""
+    sends_webhooks: ClassVar[bool] = True
+    """Whether it calls back at all. Where not, polling is the delivery, and what is posted in its name is refused."""
     scheme: ClassVar[HmacHex | None] = None
     """How its webhooks are signed; None where they are not."""
+    creations: ClassVar[Mapping[str, Creation]] = {}
+    """The kinds of job that can be created, and how. One may be tracked as another kind."""
+    offers: ClassVar[Sequence[Offer]] = ()
+    """What it offers to make, where no request can tell."""
 
     def __init__(
         self,
@@ -60,6 +91,8 @@ class Provider:
         Raises:
             Refused: it is not proven genuine, and the source does not accept less.
         """
+        if not self.sends_webhooks:
+            raise Refused(Reason.NO_WEBHOOKS, f"{self.name} sends no webhooks; its results are polled for")
         if self.unsigned or self.scheme is None:
             return Trust.HINT
         self.scheme.verify(delivery.headers, delivery.body, self.secrets)
@@ -75,7 +108,7 @@ class Provider:
         Raises:
             Unreadable: the body is not what the provider documents.
         """
-        raise NotImplementedError
+        raise Unreadable(f"{self.name} is not known to send webhooks")
 
     def remark(self, delivery: Delivery, events: Sequence[Event]) -> str | None:
         """What is odd about a delivery that was parsed, worth keeping beside it."""
@@ -90,6 +123,40 @@ class Provider:
 
         Raises:
             RequestFailed: the request failed, which says nothing about the job.
+        """
+        raise NotImplementedError
+
+    def submit(self, kind: str, body: Mapping[str, Any], callback_url: str | None) -> Request:
+        """The request that creates a job. A callback URL that stands in the body already stays.
+
+        Raises:
+            InvalidBody: a field is missing that the provider documents as required.
+        """
+        creation = self.creations[kind]
+        if missing := [name for name in creation.required if body.get(name) in (None, "", [], {})]:
+            raise InvalidBody(f"a body for {self.name} {kind} needs {' and '.join(missing)}")
+        callback = {creation.callback: callback_url} if creation.callback and callback_url else {}
+        return Request(method="POST", path=creation.path, json={**callback, **body})
+
+    def read_submission(self, kind: str, response: Response) -> list[Created]:
+        """The jobs that a create call made: all of those in a batch, and the batch.
+
+        Raises:
+            RequestFailed: it made none.
+            Unreadable: it may have made some, but does not say which.
+        """
+        raise NotImplementedError
+
+    def catalog(self) -> Request | None:
+        """The request that asks what there is to make; None where `offers` says it all."""
+        return None
+
+    def read_catalog(self, response: Response) -> list[Offer]:
+        """What the provider offers to make.
+
+        Raises:
+            RequestFailed: the request failed.
+            Unreadable: the answer is not what the provider documents.
         """
         raise NotImplementedError
 
@@ -108,6 +175,14 @@ class Provider:
     def check(self) -> Request | None:
         """A harmless request that proves the API key; None where there is none."""
         return None
+
+    def checked(self, response: Response) -> None:
+        """Read the answer to `check`.
+
+        Raises:
+            RequestFailed: it does not prove the key.
+        """
+        self.answered(response)
 
     def authorize(self) -> dict[str, str]:
         """The headers that carry the API key."""
@@ -190,6 +265,16 @@ def moment(value: object) -> datetime | None:
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
         return parsed and (parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
+        return None
+
+
+def unix_moment(value: object) -> datetime | None:
+    """A time as seconds or milliseconds since 1970; None if it is missing or absurd, which must not stop anything."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(value / 1000 if value >= _FIRST_MILLISECOND else value, UTC)
+    except (ValueError, OverflowError, OSError):
         return None
 
 

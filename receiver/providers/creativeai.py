@@ -40,14 +40,12 @@ from receiver.signatures import SCHEMES
 
 _LONG = Schedule(
     first=timedelta(seconds=10),
-    every=timedelta(seconds=10),
-    longest=timedelta(seconds=10),
+    every={timedelta(0): timedelta(seconds=10)},
     deadline=timedelta(minutes=12),  # the provider itself gives up after 10
 )
 _SHORT = Schedule(
     first=timedelta(seconds=3),
-    every=timedelta(seconds=3),
-    longest=timedelta(seconds=10),
+    every={timedelta(0): timedelta(seconds=3), timedelta(seconds=30): timedelta(seconds=10)},
     deadline=timedelta(minutes=5),
 )
 

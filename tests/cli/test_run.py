@@ -15,7 +15,7 @@ from tests.running import API_KEY, eventually
 from tests.scripted import Answer, Scripted, always, job
 
 NOTHING, HOUR = timedelta(0), timedelta(hours=1)
-DUE = Schedule(first=NOTHING, every=HOUR, longest=HOUR, deadline=HOUR)
+DUE = Schedule(first=NOTHING, every={NOTHING: HOUR}, deadline=HOUR)
 COLUMNS = ["source", "checked", "recovered", "known", "open", "expired", "lost", "unconfirmed", "failed", "waiting"]
 
 

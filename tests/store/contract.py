@@ -37,7 +37,7 @@ HANDLER = "archive"
 AT = datetime(2026, 3, 9, 16, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LAPSED = timedelta(seconds=-1)
-DUE = Schedule(first=timedelta(0), every=timedelta(seconds=10), longest=timedelta(seconds=30), deadline=HOUR)
+DUE = Schedule(first=timedelta(0), every={timedelta(0): timedelta(seconds=10)}, deadline=HOUR)
 NOT_DUE = replace(DUE, first=HOUR)
 PLENTY = Budget(1000, per=HOUR)
 MANY = 100

@@ -133,7 +133,7 @@ class SQLiteStore(Store):
                 UPDATE jobs SET next_poll_at = :now
                 WHERE id = :id AND next_poll_at > :now AND (last_poll_at IS NULL OR last_poll_at < :lately)
                 """,
-                {"id": job["id"], "now": to_text(now), "lately": to_text(now - schedule.every)},
+                {"id": job["id"], "now": to_text(now), "lately": to_text(now - schedule.shortest)},
             )
             return
         [hinted] = db.execute(
