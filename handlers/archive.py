@@ -39,12 +39,13 @@ def archive(event: Event, context: Context) -> Done | Snooze | Cancel | None:
     settings: Settings = context.settings
     try:
         saved = save_all(
-            [output.url for output in event.outputs],
+            event.outputs,
             Path(settings.directory),
             key="\n".join([context.idempotency_key, event.source, event.key]),
             max_bytes=settings.max_bytes,
             timeout=settings.download_timeout,
             allow_private=settings.allow_private,
+            access=context.access,
         )
     except BlockingIOError:
         # An attempt that took too long goes on unheard.

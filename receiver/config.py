@@ -108,7 +108,9 @@ class SourceConfig(_Table):
     base_url: str | None = None
     """Where the API lives, if not where the provider's own is."""
     budget: RequestBudget | None = None
-    """The most polls in a span of time. Unset, the provider's own limits apply."""
+    """The most requests in a span of time. Unset, the provider's own limits apply."""
+    deadline: Duration | None = None
+    """How long a job may take before it expires. Unset, it depends on the provider and the kind of job."""
 
     @field_validator("secrets")
     @classmethod
@@ -233,6 +235,8 @@ class Config(BaseSettings):
 
     store: str = "sqlite:///receiver.db"
     """Where everything is kept: `sqlite:///FILE`, relative to the configuration file, or `sqlite:////ABSOLUTE`."""
+    public_url: str | None = None
+    """Where providers reach this receiver, such as `https://hooks.example.com`. Callback URLs begin with it."""
     commit_timeout: Duration = timedelta(seconds=5)
     """How long a delivery may wait for the store before it is answered 503."""
     log_format: str = Field(default="text", pattern="^(text|json)$")
@@ -244,6 +248,13 @@ class Config(BaseSettings):
     sources: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], SourceConfig] = {}
     handlers: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], HandlerConfig] = {}
     _file: Path = PrivateAttr(default=Path(DEFAULT_FILE))
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, public_url: str | None) -> str | None:
+        if public_url is not None and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", public_url):
+            raise ValueError('write where providers reach this receiver, such as "https://hooks.example.com"')
+        return public_url and public_url.rstrip("/")
 
     @property
     def file(self) -> Path:

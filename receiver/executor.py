@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from receiver.backoff import next_attempt
 from receiver.masking import mask_urls
-from receiver.models import Claim
+from receiver.models import Access, Claim
 from receiver.outcomes import Cancel, Decision, Done, Outcome, Snooze
 from receiver.routing import Context, Handler
 
@@ -17,13 +17,17 @@ _SHORTEST_SNOOZE = timedelta(seconds=1)
 _LONGEST_SNOOZE = timedelta(days=3650)
 
 
-def run(claim: Claim, handler: Handler) -> Outcome:
-    """What the handler made of the event."""
+def run(claim: Claim, handler: Handler, *, access: Access | None = None) -> Outcome:
+    """What the handler made of the event. `access` opens the addresses of the event's source."""
     if claim.attempt > handler.max_attempts:
         # Each attempt before took its worker down, so there was nobody to count it.
         return Outcome(decision=Decision.DEAD, error="the worker died or froze in every attempt")
     context = Context(
-        settings=handler.settings, job=claim.job, attempt=claim.attempt, idempotency_key=claim.idempotency_key
+        settings=handler.settings,
+        job=claim.job,
+        attempt=claim.attempt,
+        idempotency_key=claim.idempotency_key,
+        access=access,
     )
     try:
         return _decided(handler.call(claim.event, context), handler)

@@ -1,18 +1,20 @@
 """A delivery comes in: verify, parse, key, record. Webhooks and poll answers meet here."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from receiver import signals
 from receiver.errors import Reason, Refused, Unreadable
 from receiver.masking import mask_headers, mask_values
-from receiver.models import Budget, Delivery, Event, Trust
+from receiver.models import Access, Budget, Delivery, Event, Schedule, Trust
 from receiver.providers.base import Provider
 from receiver.signals import announce
 from receiver.store.base import Receipt, Record, Store, Verdict
 
 _LONGEST_TEXT = 300
+_INTENT = re.compile(r"/intents/([A-Za-z0-9_-]{22})/?")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,20 @@ class Source:
     provider: Provider
     budget: Budget | None = None
     """The operator's request budget; None where the provider's own counts."""
+    deadline: timedelta | None = None
+    """The operator's deadline for jobs; None where those of the provider's kinds count."""
+
+    @property
+    def schedules(self) -> Mapping[str, Schedule]:
+        """When to poll each kind of job."""
+        if self.deadline is None:
+            return self.provider.kinds
+        return {kind: replace(schedule, deadline=self.deadline) for kind, schedule in self.provider.kinds.items()}
+
+    @property
+    def access(self) -> Access:
+        """What opens the provider's own addresses, such as those of `authorized` outputs."""
+        return Access(base_url=self.provider.base_url, headers=self.provider.authorize())
 
     def masked(self, text: str) -> str:
         """A text of the provider's, such as an error, without our secrets, which it may echo."""
@@ -55,7 +71,8 @@ def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -
             verdict=Verdict.HINT if trust is Trust.HINT else Verdict.RECORDED,
             events=_recordable(provider, events),
             note=note,
-            schedules=provider.kinds,
+            schedules=source.schedules,
+            intent=_intent(delivery),
         ),
     )
 
@@ -75,9 +92,14 @@ def learn(source: Source, delivery: Delivery, events: Sequence[Event], *, store:
             trust=Trust.CONFIRMED,
             verdict=Verdict.RECORDED,
             events=_recordable(source.provider, events),
-            schedules=source.provider.kinds,
+            schedules=source.schedules,
         ),
     )
+
+
+def callback_path(source: str, intent_id: str) -> str:
+    """Where a provider posts what became of an intent, below the public URL."""
+    return f"/webhooks/{source}/intents/{intent_id}"
 
 
 def masked(delivery: Delivery) -> Delivery:
@@ -95,6 +117,12 @@ def _verified(source: Source, delivery: Delivery, now: datetime) -> Trust:
         # What a stranger sends must not be able to make an adapter's mistake look like ours.
         announce(signals.delivery_refused, source.name, reason=Reason.MALFORMED)
         raise Refused(Reason.MALFORMED, f"the adapter failed on it: {type(error).__name__}") from error
+
+
+def _intent(delivery: Delivery) -> str | None:
+    """The intent that the callback URL named. The path is not signed, but the intent's id cannot be guessed."""
+    found = _INTENT.search(delivery.path)
+    return found[1] if found else None
 
 
 def _record(store: Store, record: Record) -> Receipt:

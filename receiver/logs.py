@@ -54,6 +54,7 @@ def _observe() -> None:
     signals.delivery_refused.connect(_delivery_refused)
     signals.event_recorded.connect(_event_recorded)
     signals.status_unknown.connect(_status_unknown)
+    signals.job_paused.connect(_job_paused)
     signals.poll_failed.connect(_poll_failed)
     signals.dispatch_finished.connect(_dispatch_finished)
 
@@ -90,6 +91,10 @@ def _status_unknown(source: str, *, job: str, raw_status: str | None) -> None:
     _log.warning(
         "status is unknown; the job stays open", extra={"source": source, "job": job, "raw_status": raw_status}
     )
+
+
+def _job_paused(source: str, *, job: str, step: str | None) -> None:
+    _log.warning("job waits for a person at its provider", extra={"source": source, "job": job, "step": step})
 
 
 def _poll_failed(source: str, *, job: str, error: str) -> None:

@@ -287,6 +287,20 @@ class Created:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Intent:
+    """A create call that was about to be made. It is kept until it is known what it led to."""
+
+    id: str
+    """Part of the callback URL, so that nobody can guess it."""
+    source: str
+    kind: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime
+    error: str | None = None
+    """Why nobody knows what it led to; None while the call is being made, or when its process died."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Offer:
     """One thing that a provider offers to make: a model, a type of content."""
 
@@ -316,6 +330,18 @@ class Limits:
     resets_after: timedelta | None = None
     pause: timedelta | None = None
     """Ask nothing for this long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What opens a source's own addresses: headers that go below its base URL and nowhere else."""
+
+    base_url: str
+    headers: Mapping[str, str] = field(repr=False)
+
+    def covers(self, url: str) -> bool:
+        """Whether the headers may go there."""
+        return url.startswith(f"{self.base_url}/")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,6 +133,7 @@ def _source(name: str, table: SourceConfig) -> Source:
             unsigned=table.unsigned,
         ),
         table.budget,
+        table.deadline,
     )
 
 

@@ -26,6 +26,10 @@ _LEASE = timedelta(minutes=2)
 _PAUSE_IF_NOT_TOLD = timedelta(seconds=30)
 # A job may be asked for before its provider can find it: gone is what is missing several times.
 _MISSING_MEANS_LOST = 3
+# How often a provider may tell the end of a job without its result before it is taken at its word.
+_MOST_INCOMPLETE = 3
+# A job that waits for a person is not given up after its usual time, but it is not waited for without end either.
+_LONGEST_PAUSE = timedelta(days=7)
 # How long past its deadline a job is still asked about while its provider cannot be reached.
 _UNREACHABLE = timedelta(hours=24)
 
@@ -53,6 +57,8 @@ class Checked:
     job: Job
     finding: Finding
     error: str | None = None
+    follow_up: bool = False
+    """The rest of the answer is elsewhere: it is asked for next."""
 
 
 @dataclass
@@ -108,20 +114,24 @@ class Reconciler:
         if source.provider.api_key is None:
             done.checked = [self._without_key(source, job) for job in self._store.due_jobs(source.name, limit=due)]
             return done
-        # Jobs that come due again meanwhile are for the next pass.
-        while len(done.checked) < due and done.error is None:
+        # Jobs that come due again meanwhile are for the next pass, but for those with a follow-up.
+        asked = 0
+        while asked < due and done.error is None:
             jobs = self._store.claim_polls(
                 source.name,
                 budget=source.budget or source.provider.budget,
                 learn=source.budget is None,
-                limit=min(_AT_ONCE, due - len(done.checked)),
+                limit=min(_AT_ONCE, due - asked),
                 lease=_LEASE,
             )
             if not jobs:
                 break
+            asked += len(jobs)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                done.checked += pool.map(lambda job: self._check(source, job, done), jobs)
-        done.waiting = due - len(done.checked)
+                for checked in pool.map(lambda job: self._check(source, job, done), jobs):
+                    due += checked.follow_up
+                    done.checked += [] if checked.follow_up else [checked]
+        done.waiting = due - asked
         return done
 
     def _without_key(self, source: Source, job: Job) -> Checked:
@@ -160,26 +170,50 @@ class Reconciler:
             raise RequestFailed(f"the adapter failed: {type(error).__name__}") from error
 
     def _answered(self, source: Source, job: Job, reading: Reading, delivery: Delivery) -> Checked:
+        job = self._patient_with(source, job, reading)
+        late = job.deadline_at <= clock.now()
+        if reading.incomplete and job.incomplete_count < _MOST_INCOMPLETE and not late:
+            return self._still_open(source, job, reading)
         receipt = inbox.learn(source, delivery, reading.events, store=self._store)
         if reading.status is not None and reading.status.terminal:
             new = receipt is not None and any(event.job_id == job.job_id for event in receipt.events)
             return Checked(job, Finding.RECOVERED if new else Finding.KNOWN)
-        if job.deadline_at <= clock.now():
+        if late and not reading.follow_up:
             # Whatever we first heard of it from, the provider knows it.
             return self._end(source, replace(job, origin=Origin.EVENT), Status.EXPIRED)
-        wait = backoff.next_poll(self._schedule_of(source, job), _age(job))
-        new_word = self._store.record_poll(
+        return self._still_open(source, job, reading)
+
+    def _patient_with(self, source: Source, job: Job, reading: Reading) -> Job:
+        """The job, with a later deadline where it waits for a person."""
+        if reading.pause is None:
+            return job
+        patience = min(_age(job) + self._schedule_of(source, job).deadline, _LONGEST_PAUSE)
+        return replace(job, deadline_at=max(job.deadline_at, job.created_at + patience))
+
+    def _still_open(self, source: Source, job: Job, reading: Reading) -> Checked:
+        schedule, age = self._schedule_of(source, job), _age(job)
+        new_word = reading.raw_status != job.raw_status
+        # An adapter that asks to follow up again and again gets the usual intervals.
+        follow_up = reading.follow_up and new_word
+        wait = timedelta(0) if follow_up else reading.pause or backoff.next_poll(schedule, age)
+        unknown = self._store.record_poll(
             job,
             PollResult(
-                wait=min(wait, job.deadline_at - clock.now()),
+                wait=min(wait, max(job.deadline_at - clock.now(), timedelta(0))),
                 status=reading.status,
                 raw_status=reading.raw_status,
                 progress=reading.progress,
+                step=reading.step,
+                reference=reading.reference,
+                incomplete=reading.incomplete,
+                deadline_at=job.deadline_at,
             ),
         )
-        if new_word:
+        if unknown:
             announce(signals.status_unknown, source.name, job=job.job_id, raw_status=reading.raw_status)
-        return Checked(job, Finding.OPEN)
+        if reading.pause is not None and new_word:
+            announce(signals.job_paused, source.name, job=job.job_id, step=reading.step)
+        return Checked(job, Finding.OPEN, follow_up=follow_up)
 
     def _missing(self, source: Source, job: Job, error: NotFound) -> Checked:
         told = source.masked(str(error))
@@ -229,7 +263,7 @@ class Reconciler:
 
     @staticmethod
     def _schedule_of(source: Source, job: Job) -> Schedule:
-        return source.provider.kinds[source.provider.kind_or_default(job.kind)]
+        return source.schedules[source.provider.kind_or_default(job.kind)]
 
 
 def _age(job: Job) -> timedelta:

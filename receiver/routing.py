@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from receiver.models import Event, Job, Status
+from receiver.models import Access, Event, Job, Status
 
 HandlerFunction = Callable[..., object]
 _F = TypeVar("_F", bound=HandlerFunction)
@@ -32,6 +32,8 @@ class Context:
     attempt: int = 1
     idempotency_key: str = ""
     """The same on every retry, another on a replay: give it to whatever must not happen twice."""
+    access: Access | None = None
+    """What `authorized` outputs are fetched with: give it to `download` or `save_all`."""
 
 
 @dataclass(frozen=True)

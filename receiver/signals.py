@@ -10,6 +10,7 @@ __all__ = [
     "delivery_refused",
     "dispatch_finished",
     "event_recorded",
+    "job_paused",
     "job_polled",
     "poll_failed",
     "status_unknown",
@@ -28,6 +29,8 @@ job_polled = _signals.signal("job-polled")
 """A provider answered a poll: source, job, status."""
 poll_failed = _signals.signal("poll-failed")
 """A poll brought no answer about the job: source, job, error."""
+job_paused = _signals.signal("job-paused")
+"""A job waits for a person at its provider: source, job, step. Announced once for each pause."""
 status_unknown = _signals.signal("status-unknown")
 """A provider used a status its adapter does not know: source, job, raw_status. Announced once for a job."""
 dispatch_finished = _signals.signal("dispatch-finished")

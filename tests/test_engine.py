@@ -12,8 +12,10 @@ import pytest
 from receiver import signals
 from receiver.engine.local import LocalEngine
 from receiver.errors import StoreUnavailable
+from receiver.inbox import Source
 from receiver.models import Status
 from receiver.outcomes import Cancel, Done, Snooze
+from receiver.providers.creativeai import CreativeAI
 from receiver.routing import Handler, Route
 from receiver.store.sqlite import SQLiteStore
 from tests.store.contract import DUE, HOUR, LAPSED, SOURCE, a_record, an_event, claim, dispatch, the_dispatch
@@ -39,7 +41,7 @@ def a_handler(function, name="archive", **changes):
 
 
 def an_engine(store, *handlers, **settings):
-    return LocalEngine(store, handlers, {SOURCE: "creativeai"}, **settings)
+    return LocalEngine(store, handlers, {SOURCE: Source(SOURCE, CreativeAI())}, **settings)
 
 
 def handle(store, *handlers, **settings):

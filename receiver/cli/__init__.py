@@ -5,7 +5,7 @@ import click
 from receiver import __version__
 from receiver.cli import act, examine, look, run
 from receiver.cli.common import config_option
-from receiver.errors import ConfigError, NotConfigured, ReceiverError
+from receiver.errors import ConfigError, InvalidBody, NotConfigured, ReceiverError
 
 
 class _Group(click.Group):
@@ -16,7 +16,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except ReceiverError as error:
             click.echo(f"receiver: {error}", err=True)
-            ctx.exit(2 if isinstance(error, ConfigError | NotConfigured) else 1)
+            ctx.exit(2 if isinstance(error, ConfigError | NotConfigured | InvalidBody) else 1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RECEIVER"})

@@ -1,37 +1,92 @@
-"""Commands that change something: track, retry, replay, send."""
+"""Commands that change something: submit, track, withdraw, retry, replay, send; and catalog, before them."""
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 import click
 import httpx
 
 from receiver import plugins, sandbox
-from receiver.cli.common import NUMBER, config_option, configured_source, loaded_config, opened_store
+from receiver.cli.common import (
+    NUMBER,
+    config_option,
+    configured_source,
+    json_option,
+    loaded_config,
+    opened_store,
+    print_rows,
+)
 from receiver.config import Config
 from receiver.errors import NotConfigured, ReceiverError, Unreadable
-from receiver.providers.base import identifier, json_object
+from receiver.providers.base import json_object
+from receiver.receiver import Receiver
 
 _SEND_TIMEOUT = 30.0
+
+metadata_option = click.option(
+    "--metadata", default="{}", metavar="JSON", help="An object of your own, given to handlers with the job."
+)
+
+
+@click.command()
+@config_option
+@click.argument("source")
+@click.argument("kind")
+@click.argument("body", type=click.File("rb"))
+@metadata_option
+@json_option
+def submit(source: str, kind: str, body: IO[bytes], metadata: str, as_json: bool) -> None:
+    """Create a job of KIND at SOURCE's provider and track it, in one step.
+
+    BODY is a file with the JSON that the provider's create call takes; `-` reads it from standard input. The call is
+    made once and never repeated: should its answer get lost, `receiver jobs` shows what is to be done.
+    """
+    content, own = _object(body.read(), "BODY"), _object(metadata, "--metadata")
+    with Receiver(loaded_config()) as receiver:
+        jobs = receiver.submit(source, kind, content, metadata=own)
+        if receiver.config.public_url is None and receiver.takes_callback(source, kind):
+            click.echo("public_url is not set, so the provider was given no callback URL: it is polled", err=True)
+    rows = [{"source": job.source, "job": job.job_id, "kind": job.kind, "status": str(job.status)} for job in jobs]
+    print_rows(rows, as_json=as_json, columns=["job", "kind", "status"], nothing=None)
+
+
+@click.command()
+@config_option
+@click.argument("source")
+@json_option
+def catalog(source: str, as_json: bool) -> None:
+    """List what SOURCE's provider offers to make. With --json also its own words about each."""
+    with Receiver(loaded_config()) as receiver:
+        rows = [{"name": offer.name, "kind": offer.kind, "data": offer.data} for offer in receiver.catalog(source)]
+    print_rows(rows, as_json=as_json, columns=["name", "kind"], nothing="it offers nothing")
 
 
 @click.command()
 @config_option
 @click.argument("source")
 @click.argument("job")
-@click.option("--kind", required=True, help="What kind of job it is; this decides where and when to ask about it.")
-@click.option("--metadata", default="{}", metavar="JSON", help="An object of your own, given to handlers with the job.")
-def track(source: str, job: str, kind: str, metadata: str) -> None:
+@click.option("--kind", help="What kind of job it is; this decides where and when to ask about it.")
+@metadata_option
+@click.option("--intent", metavar="INTENT", help="The intent that led to it, whose kind and metadata it gets.")
+def track(source: str, job: str, kind: str | None, metadata: str, intent: str | None) -> None:
     """Expect JOB at SOURCE to finish: should nobody call back, it is asked about."""
-    config = loaded_config()
-    provider = configured_source(config, source).provider
-    if kind not in provider.kinds:
-        raise click.BadParameter(f"{provider.name} has the kinds {', '.join(provider.kinds)}", param_hint="--kind")
-    job_id, own = _job_id(job), _object(metadata)
-    with opened_store(config) as store:
-        new = store.track(source, job_id, kind=kind, schedule=provider.kinds[kind], metadata=own)
+    own = _object(metadata, "--metadata")
+    if kind is None and intent is None:
+        raise click.UsageError("give --kind, or the --intent that led to it")
+    with Receiver(loaded_config()) as receiver:
+        new = receiver.track(source, job, kind=kind, metadata=own, intent=intent)
     click.echo(f"{job} is tracked" if new else f"{job} was known already; its kind and metadata are updated")
+
+
+@click.command()
+@config_option
+@click.argument("intent")
+def withdraw(intent: str) -> None:
+    """Drop an INTENT of which you know that it led to no job."""
+    with Receiver(loaded_config()) as receiver:
+        receiver.withdraw(intent)
+    click.echo(f"intent {intent} is dropped")
 
 
 @click.command()
@@ -104,23 +159,14 @@ def send(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (track, retry, replay, send)
+COMMANDS = (submit, track, withdraw, catalog, retry, replay, send)
 
 
-def _object(text: str) -> Mapping[str, Any]:
+def _object(content: str | bytes, name: str) -> Mapping[str, Any]:
     try:
-        return json_object(os.fsencode(text))
+        return json_object(os.fsencode(content))
     except Unreadable as error:
-        raise click.BadParameter(
-            f'write a JSON object, such as {{"order": 17}}: {error}', param_hint="--metadata"
-        ) from error
-
-
-def _job_id(text: str) -> str:
-    try:
-        return identifier(text, field="JOB")
-    except Unreadable as error:
-        raise click.BadParameter(str(error), param_hint="JOB") from error
+        raise click.BadParameter(f'write a JSON object, such as {{"order": 17}}: {error}', param_hint=name) from error
 
 
 def _only_source(config: Config) -> str:

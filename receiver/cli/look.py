@@ -25,8 +25,11 @@ from receiver.inbox import Source
 from receiver.models import Budget, State, Status
 from receiver.outbound import ProviderClient
 from receiver.routing import Handler
+from receiver.store.base import Row
 
 _MASK = "**********"
+_UNKNOWN = "unknown"
+_NO_ANSWER = "no answer to the create call yet; if there is none to come, see `receiver track --intent`"
 
 source_option = click.option("--source", metavar="SOURCE", help="Only of this source.")
 
@@ -34,20 +37,27 @@ source_option = click.option("--source", metavar="SOURCE", help="Only of this so
 @click.command()
 @config_option
 @source_option
-@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only with this status.")
+@click.option(
+    "--status", type=click.Choice([*(str(status) for status in Status), _UNKNOWN]), help="Only with this status."
+)
 @click.option("--open", "open_only", is_flag=True, help="Only those that have not ended.")
 @limit_option
 @json_option
 def jobs(source: str | None, status: str | None, open_only: bool, limit: int, as_json: bool) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first, after the intents of which nobody knows whether they became jobs."""
     with opened_store(loaded_config()) as store:
-        rows = store.list_jobs(source=source, status=status, open_only=open_only, limit=limit)
+        rows = store.list_intents(source=source, limit=limit) if status in (None, _UNKNOWN) else []
+        if status != _UNKNOWN:
+            rows += store.list_jobs(source=source, status=status, open_only=open_only, limit=limit)
+    if not as_json:
+        rows = [_with_intent(row) for row in rows]
     columns = [
         "source",
         "job",
         "kind",
         "status",
         "progress",
+        "step",
         "created_at",
         "next_poll_at",
         "finished_at",
@@ -142,6 +152,13 @@ def check(offline: bool) -> None:
 COMMANDS = (jobs, events, deliveries, dispatches, check)
 
 
+def _with_intent(row: Row) -> Row:
+    """An intent among jobs, told in their columns."""
+    if "intent" not in row:
+        return row
+    return {**row, "job": f"intent {row['intent']}", "last_error": row["last_error"] or _NO_ANSWER}
+
+
 def _strange_variables(context: click.Context) -> list[str]:
     """The variables that look like ours and mean nothing, because they are misspelt."""
     group = context.find_root().command
@@ -201,7 +218,7 @@ def _key_accepted(source: Source, client: ProviderClient) -> bool:
         click.echo(f"source {source.name}: no API key; jobs that nobody calls back about will expire unasked")
         return True
     try:
-        source.provider.answered(client.send(source.provider, request))
+        source.provider.checked(client.send(source.provider, request))
     except RequestFailed as error:
         click.echo(
             f"source {source.name}: {source.masked(str(error))}; check sources.{source.name}.api_key and base_url",

@@ -93,7 +93,7 @@ def work() -> None:
         engine = LocalEngine(
             store,
             plugins.handlers(config),
-            {name: source.provider for name, source in config.sources.items()},
+            plugins.sources(config),
             lease=config.worker.lease,
             drain=config.worker.drain,
         )

@@ -12,7 +12,8 @@ from datetime import timedelta
 
 from receiver import executor, signals
 from receiver.errors import StoreUnavailable
-from receiver.models import Claim
+from receiver.inbox import Source
+from receiver.models import Claim, Event
 from receiver.outcomes import Outcome
 from receiver.routing import Handler
 from receiver.signals import announce
@@ -54,15 +55,15 @@ class LocalEngine:
         self,
         store: Store,
         handlers: Sequence[Handler],
-        providers: Mapping[str, str],
+        sources: Mapping[str, Source],
         *,
         lease: timedelta = timedelta(seconds=60),
         drain: timedelta = timedelta(seconds=30),
     ) -> None:
-        """`providers` gives each source's provider, for handlers that want all sources of one."""
+        """`sources` are those that events come from: their providers' names, and what opens their outputs."""
         self._store = store
         self._handlers = {handler.name: handler for handler in handlers}
-        self._providers = providers
+        self._sources = sources
         self._lease = lease
         self._drain = drain
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -137,13 +138,17 @@ class LocalEngine:
                 event.id: [
                     handler.name
                     for handler in self._handlers.values()
-                    if handler.wants(event, self._providers.get(event.source, ""))
+                    if handler.wants(event, self._provider_of(event))
                 ]
                 for event in events
                 if event.id is not None
             }
         )
         return len(events)
+
+    def _provider_of(self, event: Event) -> str:
+        source = self._sources.get(event.source)
+        return source.provider.name if source is not None else ""
 
     def _free_slots(self) -> dict[str, int]:
         running = Counter(run.handler.name for run in self._running())
@@ -157,7 +162,8 @@ class LocalEngine:
         run.thread.start()
 
     def _attempt(self, run: _Run) -> None:
-        outcome = executor.run(run.claim, run.handler)
+        source = self._sources.get(run.claim.event.source)
+        outcome = executor.run(run.claim, run.handler, access=source.access if source else None)
         self._record(run, outcome)
 
     def _abandon_overdue(self) -> None:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import httpx
 
 from receiver.errors import AddressRefused, RequestFailed, TooLarge
+from receiver.models import Access
 from receiver.outbound.addresses import checked_url, host_of, without_query
 from receiver.outbound.answers import COMPRESSED, Answer, is_strong
 from receiver.outbound.network import AGENT, Network, deadline_after
@@ -40,12 +41,14 @@ def download(
     offset: int = 0,
     etag: str | None = None,
     started: Callable[[str | None], None] | None = None,
+    access: Access | None = None,
 ) -> Download:
     """Get the file at a URL that somebody else named.
 
     With the `offset` an earlier call got to and the strong `etag` it was given, only the rest is asked for; if the
     file has changed since, or there is no rest to be had, it starts again from nothing. `started` is called with the
-    strong etag, if any, before the first byte is written. `max_bytes` is for the whole file.
+    strong etag, if any, before the first byte is written. `max_bytes` is for the whole file. `access` goes to the
+    addresses it covers, which may then be private, and not to where those redirect to.
 
     Raises:
         AddressRefused: the URL, or one it redirects to, is not HTTP, has a password or leads to a private address.
@@ -57,9 +60,15 @@ def download(
     if is_strong(etag):
         target.offset, target.etag = offset, etag
     here = checked_url(url)
-    with closing(Network(allow_private=allow_private, keep=0)) as network:
+    with (
+        closing(Network(allow_private=allow_private, keep=0)) as network,
+        closing(Network(allow_private=True, keep=0)) as own,
+    ):
         for _ in range(_MOST_REDIRECTS + 1):
-            with network.ask(httpx.Request("GET", here, headers=target.headers()), deadline) as answer:
+            covered = access is not None and access.covers(str(here))
+            headers = {**target.headers(), **(access.headers if access and covered else {})}
+            ask = own.ask if covered else network.ask
+            with ask(httpx.Request("GET", here, headers=headers), deadline) as answer:
                 match answer.status:
                     case 301 | 302 | 303 | 307 | 308:
                         here = _redirected(here, answer)

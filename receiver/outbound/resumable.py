@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from receiver import clock
 from receiver.errors import AddressRefused, TooLarge
+from receiver.models import Access, Output
 from receiver.outbound.addresses import without_query
 from receiver.outbound.downloads import download
 from receiver.outbound.extensions import extension
@@ -37,9 +38,18 @@ class Saved:
 
 
 def save_all(
-    urls: Sequence[str], directory: Path, *, key: str, max_bytes: int, timeout: timedelta, allow_private: bool = False
+    outputs: Sequence[Output],
+    directory: Path,
+    *,
+    key: str,
+    max_bytes: int,
+    timeout: timedelta,
+    allow_private: bool = False,
+    access: Access | None = None,
 ) -> list[Saved]:
-    """Fetch the files at these URLs into a directory; with the key of an earlier call, go on where that one stopped.
+    """Fetch outputs into a directory; with the key of an earlier call, go on where that one stopped.
+
+    Those that are `authorized` are fetched with the access.
 
     Raises:
         BlockingIOError: an earlier call with this key is still at it.
@@ -49,8 +59,9 @@ def save_all(
     deadline = deadline_after(timeout)
     with _progress(directory, key) as progress:
         try:
-            for url in urls[len(progress.saved) :]:
-                progress.add(_save(url, directory, progress, deadline, max_bytes, allow_private))
+            for output in outputs[len(progress.saved) :]:
+                own = access if output.authorized else None
+                progress.add(_save(output.url, directory, progress, deadline, max_bytes, allow_private, own))
         except (AddressRefused, TooLarge):
             progress.forget()
             raise
@@ -120,7 +131,13 @@ def _noted(file: BinaryIO) -> tuple[list[Saved], str | None]:
 
 
 def _save(
-    url: str, directory: Path, progress: _Progress, deadline: float, max_bytes: int, allow_private: bool
+    url: str,
+    directory: Path,
+    progress: _Progress,
+    deadline: float,
+    max_bytes: int,
+    allow_private: bool,
+    access: Access | None,
 ) -> Saved:
     with _opened(progress.part) as file:
         got = download(
@@ -132,6 +149,7 @@ def _save(
             offset=file.seek(0, os.SEEK_END),
             etag=progress.etag,
             started=progress.started,
+            access=access,
         )
         os.fsync(file.fileno())
         file.seek(0)

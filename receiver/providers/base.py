@@ -11,6 +11,7 @@ from receiver.backoff import rate_limits, retry_after
 from receiver.errors import (
     CredentialsRefused,
     InvalidBody,
+    NotConfigured,
     NotFound,
     RateLimited,
     Reason,
@@ -191,6 +192,19 @@ class Provider:
     def kind_or_default(self, kind: str | None) -> str:
         """The kind itself if it is one of ours, else the one for jobs of unknown kind."""
         return kind if kind is not None and kind in self.kinds else list(self.kinds)[-1]
+
+    def tracked_as(self, kind: str) -> str:
+        """The kind of job that one of this kind is tracked as.
+
+        Raises:
+            NotConfigured: there is no such kind, neither to create nor to track.
+        """
+        if kind not in self.kinds and kind not in self.creations:
+            raise NotConfigured(
+                f"{self.name} has no kind {kind!r}; it has {', '.join({**self.kinds, **self.creations})}"
+            )
+        creation = self.creations.get(kind)
+        return self.kind_or_default((creation and creation.kind) or kind)
 
     def fold(self, word: str | None) -> Status | None:
         """What a provider's word means, whatever its case; None for a word we do not know."""

@@ -3,11 +3,24 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from receiver.models import Budget, Claim, Delivery, Event, Job, Limits, Schedule, State, Status, Trust
+from receiver.models import (
+    Budget,
+    Claim,
+    Created,
+    Delivery,
+    Event,
+    Intent,
+    Job,
+    Limits,
+    Schedule,
+    State,
+    Status,
+    Trust,
+)
 from receiver.outcomes import Outcome
 
 Row = dict[str, Any]
@@ -36,6 +49,8 @@ class Record:
     """Why it could not be read, or what is odd about it."""
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     """For each kind of job the events speak of: when to poll it, should it be new and open."""
+    intent: str | None = None
+    """The intent that the callback URL named: its metadata goes to the jobs the events speak of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +84,12 @@ class PollResult:
     status: Status | None = None
     raw_status: str | None = None
     progress: float | None = None
+    step: str | None = None
+    reference: str | None = None
+    incomplete: bool = False
+    """The provider told the end without the result."""
+    deadline_at: datetime | None = None
+    """A later deadline; None leaves it where it is."""
     error: str | None = None
     """Why the poll failed; None when it was answered."""
     missing: bool = False
@@ -150,12 +171,39 @@ class Store(ABC):
 
     @abstractmethod
     def track(
-        self, source: str, job_id: str, *, kind: str, schedule: Schedule, metadata: Mapping[str, Any] | None = None
+        self,
+        source: str,
+        job_id: str,
+        *,
+        kind: str,
+        schedule: Schedule,
+        metadata: Mapping[str, Any] | None = None,
+        reference: str | None = None,
     ) -> bool:
         """Expect a job to finish. False if it was known already; then its metadata is merged and its kind set.
 
         A job that we had given up (expired, lost) is open again, with a new deadline.
         """
+
+    @abstractmethod
+    def intend(self, source: str, *, kind: str, metadata: Mapping[str, Any] | None = None) -> Intent:
+        """Note that a job is about to be created, and spend a request of the source's budget on it."""
+
+    @abstractmethod
+    def settle(self, intent: Intent, created: Sequence[Created], *, schedules: Mapping[str, Schedule]) -> list[Job]:
+        """Track the jobs that an intent led to, with its metadata, and drop it: in one commit."""
+
+    @abstractmethod
+    def doubt(self, intent: Intent, error: str) -> bool:
+        """Note why nobody knows what an intent led to. False if a callback has told meanwhile."""
+
+    @abstractmethod
+    def withdraw(self, intent_id: str) -> bool:
+        """Drop an intent that led to nothing. False if there is none such."""
+
+    @abstractmethod
+    def intent(self, intent_id: str) -> Intent | None:
+        """One intent whose outcome is not known."""
 
     @abstractmethod
     def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
@@ -198,6 +246,10 @@ class Store(ABC):
     @abstractmethod
     def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
         """Jobs, as rows."""
+
+    @abstractmethod
+    def list_intents(self, *, source: str | None, limit: int) -> list[Row]:
+        """Intents whose outcome is not known, as rows like those of jobs."""
 
     @abstractmethod
     def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:

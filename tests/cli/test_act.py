@@ -63,16 +63,16 @@ class TestTrack:
         ("arguments", "error"),
         [
             pytest.param(["none", "a", "--kind", "video"], "there is no source 'none'", id="source"),
-            pytest.param(["creativeai", "a", "--kind", "none"], "creativeai has the kinds video, batch", id="kind"),
-            pytest.param(["creativeai", "a"], "Missing option '--kind'", id="no-kind"),
+            pytest.param(["creativeai", "a", "--kind", "none"], "creativeai has no kind 'none'; it has video, batch", id="kind"),
+            pytest.param(["creativeai", "a"], "give --kind, or the --intent", id="no-kind"),
             pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "{"], "not JSON", id="metadata"),
             pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "[]"], "a JSON object", id="list"),
             pytest.param(
                 ["creativeai", "a", "--kind", "video", "--metadata", '{"a": NaN}'], "NaN is not a JSON number", id="nan"
             ),
-            pytest.param(["creativeai", "", "--kind", "video"], "JOB is not an id", id="no-job"),
-            pytest.param(["creativeai", "a\nb", "--kind", "video"], "JOB is not an id", id="unprintable"),
-            pytest.param(["creativeai", "x" * 257, "--kind", "video"], "JOB is not an id", id="too-long"),
+            pytest.param(["creativeai", "", "--kind", "video"], "job_id is not an id", id="no-job"),
+            pytest.param(["creativeai", "a\nb", "--kind", "video"], "job_id is not an id", id="unprintable"),
+            pytest.param(["creativeai", "x" * 257, "--kind", "video"], "job_id is not an id", id="too-long"),
         ],
     )  # fmt: skip
     def test_says_what_is_wrong(self, receiver, arguments, error):

@@ -16,7 +16,7 @@ from tests.running import API_KEY, SECRET, free_port
 from tests.scripted import Answer, Scripted, always
 
 VIDEO = CreativeAI.kinds["video"]
-VERB_LIKE = {"Ask", "Expect", "List", "Print", "Run", "Say", "Show", "Sign"}
+VERB_LIKE = {"Ask", "Create", "Drop", "Expect", "List", "Print", "Run", "Say", "Serve", "Show", "Sign"}
 HOSTILE = "\x1b[31mred\nsecond line\x1b]0;title\x07"
 
 PRIVATE_HANDLER = """
@@ -235,7 +235,7 @@ class TestEvents:
 
         [row] = as_json("events")
         assert row["data"]["id"] == "vgen_1"
-        assert row["outputs"] == ["https://cdn.creativeai.run/output/vgen_1.mp4"]
+        assert row["outputs"] == [{"url": "https://cdn.creativeai.run/output/vgen_1.mp4", "authorized": False}]
 
 
 class TestDeliveries:

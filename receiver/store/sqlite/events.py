@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from receiver.clock import to_text
@@ -64,7 +64,7 @@ def store_event(
             "standing": recorded.standing,
             "trust": recorded.trust,
             "via": recorded.via,
-            "outputs": json.dumps([output.url for output in recorded.outputs]),
+            "outputs": json.dumps([asdict(output) for output in recorded.outputs]),
             "failure": recorded.failure and json.dumps([recorded.failure.message, recorded.failure.code]),
             "data": json.dumps(recorded.data),
             "occurred_at": recorded.occurred_at and to_text(recorded.occurred_at),

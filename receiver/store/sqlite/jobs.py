@@ -43,15 +43,16 @@ def insert_job(
     status: Status | None = None,
     raw_status: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    reference: str | None = None,
     first_poll: timedelta | None = None,
 ) -> None:
     status = status or Status.QUEUED
     first_poll = schedule.first if first_poll is None else first_poll
     db.execute(
         """
-        INSERT INTO jobs (source, job_id, kind, status, raw_status, metadata, origin, created_at, updated_at,
-            finished_at, deadline_at, next_poll_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT INTO jobs (source, job_id, kind, status, raw_status, metadata, reference, origin, created_at,
+            updated_at, finished_at, deadline_at, next_poll_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
             source,
@@ -60,6 +61,7 @@ def insert_job(
             status,
             raw_status,
             json.dumps(dict(metadata or {}), allow_nan=False),
+            reference,
             origin,
             to_text(now),
             to_text(now),
@@ -68,6 +70,33 @@ def insert_job(
             None if status.terminal else to_text(now + first_poll),
         ),
     )
+
+
+def track(
+    db: sqlite3.Connection,
+    source: str,
+    job_id: str,
+    *,
+    kind: str,
+    schedule: Schedule,
+    metadata: Mapping[str, Any] | None,
+    reference: str | None,
+) -> bool:
+    now, known = now_in(db), job_row(db, source, job_id)
+    if known is None:
+        insert_job(db, source, job_id, kind, schedule, "track", now, metadata=metadata, reference=reference)
+        return True
+    db.execute(
+        """
+        UPDATE jobs SET kind = ?, metadata = json_patch(metadata, ?), reference = coalesce(?, reference),
+            origin = 'track', updated_at = ?
+        WHERE id = ?
+        """,
+        (kind, json.dumps(dict(metadata or {}), allow_nan=False), reference, to_text(now), known["id"]),
+    )
+    if Status(known["status"]).ours:
+        open_again(db, known["id"], schedule, now)
+    return False
 
 
 def claim_polls(
@@ -79,7 +108,7 @@ def claim_polls(
     jobs = _take_due(db, source, min(left, limit), now, lease, hinted=False)
     left_for_hints = min(left - count // 2, limit) - len(jobs)
     jobs += _take_due(db, source, left_for_hints, now, lease, hinted=True)
-    _spend(db, source, len(jobs), now)
+    spend(db, source, len(jobs), now)
     return jobs
 
 
@@ -121,7 +150,7 @@ def _requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: b
     return left, count
 
 
-def _spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:
+def spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:
     db.executemany("INSERT INTO requests (source, sent_at) VALUES (?, ?)", [(source, to_text(now))] * count)
     db.execute("UPDATE limits SET remaining = max(remaining - ?, 0) WHERE source = ?", (count, source))
 
@@ -139,6 +168,9 @@ def record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
         UPDATE jobs SET next_poll_at = :next, updated_at = :now, last_error = :error,
             status = coalesce(:status, status), raw_status = coalesce(:raw_status, raw_status),
             progress = coalesce(:progress, progress),
+            step = iif(:error IS NULL, :step, step), reference = coalesce(:reference, reference),
+            deadline_at = coalesce(:deadline, deadline_at),
+            incomplete_count = incomplete_count + :incomplete,
             error_count = iif(:error IS NULL, 0, error_count + 1),
             missing_count = iif(:missing, missing_count + 1, 0),
             -- A hint that the provider answers for is one no longer.
@@ -153,6 +185,10 @@ def record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
             "status": status,
             "raw_status": result.raw_status,
             "progress": result.progress,
+            "step": result.step,
+            "reference": result.reference,
+            "deadline": result.deadline_at and to_text(result.deadline_at),
+            "incomplete": result.incomplete,
             "missing": result.missing,
         },
     )

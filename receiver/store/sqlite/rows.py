@@ -5,7 +5,7 @@ import sqlite3
 from datetime import datetime
 
 from receiver.clock import from_text
-from receiver.models import Event, Failure, Job, Origin, Output, Standing, Status, Trust, Via
+from receiver.models import Event, Failure, Intent, Job, Origin, Output, Standing, Status, Trust, Via
 
 
 def event_of(row: sqlite3.Row) -> Event:
@@ -20,7 +20,7 @@ def event_of(row: sqlite3.Row) -> Event:
         kind=row["kind"],
         status=Status(row["status"]) if row["status"] is not None else None,
         raw_status=row["raw_status"],
-        outputs=tuple(Output(url) for url in json.loads(row["outputs"])),
+        outputs=tuple(Output(**output) for output in json.loads(row["outputs"])),
         failure=Failure(*failure) if failure is not None else None,
         occurred_at=_moment(row["occurred_at"]),
         trust=Trust(row["trust"]),
@@ -38,6 +38,8 @@ def job_of(row: sqlite3.Row) -> Job:
         status=Status(row["status"]),
         raw_status=row["raw_status"],
         progress=row["progress"],
+        step=row["step"],
+        reference=row["reference"],
         metadata=json.loads(row["metadata"]),
         created_at=from_text(row["created_at"]),
         finished_at=_moment(row["finished_at"]),
@@ -47,7 +49,19 @@ def job_of(row: sqlite3.Row) -> Job:
         error_count=row["error_count"],
         origin=Origin(row["origin"]),
         missing_count=row["missing_count"],
+        incomplete_count=row["incomplete_count"],
         last_error=row["last_error"],
+    )
+
+
+def intent_of(row: sqlite3.Row) -> Intent:
+    return Intent(
+        id=row["id"],
+        source=row["source"],
+        kind=row["kind"],
+        metadata=json.loads(row["metadata"]),
+        created_at=from_text(row["created_at"]),
+        error=row["error"],
     )
 
 

@@ -14,6 +14,13 @@ def create_tables(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def submit_and_follow(db: Database) -> None:
+    """Intents, and what polling-only providers tell in several answers."""
+    for statement in _SUBMIT_AND_FOLLOW:
+        db.execute(statement)
+
+
 def migrate(db: Database) -> None:
     """Bring the tables up to date. Safe to run from every process at once.
 
@@ -192,4 +199,24 @@ _FIRST = (
     ) STRICT
     """,
     "CREATE TABLE proofs (id INTEGER PRIMARY KEY, proved_at TEXT NOT NULL) STRICT",
+)
+
+_SUBMIT_AND_FOLLOW = (
+    "ALTER TABLE jobs ADD COLUMN step TEXT",
+    "ALTER TABLE jobs ADD COLUMN reference TEXT",
+    "ALTER TABLE jobs ADD COLUMN incomplete_count INTEGER NOT NULL DEFAULT 0",
+    """
+    UPDATE events SET outputs = (
+        SELECT json_group_array(json_object('url', value, 'authorized', json('false'))) FROM json_each(outputs))
+    """,
+    """
+    CREATE TABLE intents (                      -- create calls of which nobody knows yet what they led to
+        id TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        metadata TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        error TEXT
+    ) STRICT
+    """,
 )

@@ -15,16 +15,16 @@ from sqlite_utils import Database
 
 from receiver.clock import from_text, to_text
 from receiver.errors import StoreUnavailable
-from receiver.models import Budget, Claim, Event, Job, Limits, Schedule, State, Status, Trust
+from receiver.models import Budget, Claim, Created, Event, Intent, Job, Limits, Schedule, State, Trust
 from receiver.outcomes import Outcome
 from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Store, Verdict
-from receiver.store.sqlite import deliveries, dispatches, jobs
+from receiver.store.sqlite import deliveries, dispatches, intents, jobs
 from receiver.store.sqlite.bell import Bell
 from receiver.store.sqlite.connection import connect, now_in, refuse_network_file_system
 from receiver.store.sqlite.deliveries import count_again, insert_delivery
 from receiver.store.sqlite.events import close_job, known_event, seen_again, store_event
-from receiver.store.sqlite.jobs import insert_job, job_row, open_again
-from receiver.store.sqlite.rows import event_of, job_of
+from receiver.store.sqlite.jobs import insert_job, job_row
+from receiver.store.sqlite.rows import event_of, intent_of, job_of
 from receiver.store.sqlite.schema import migrate
 from receiver.store.sqlite.writer import Writer
 
@@ -90,6 +90,8 @@ class SQLiteStore(Store):
             stored, first_seen = store_event(db, event, record, delivery_id, now)
             events.append(stored)
             unknown += [stored] if first_seen else []
+        if record.intent is not None:
+            intents.fulfil(db, record.intent, record.events)
         return Receipt(delivery_id=delivery_id, repeated=False, events=tuple(events), unknown_statuses=tuple(unknown))
 
     def _keep_unproven(self, db: sqlite3.Connection, record: Record, now: datetime) -> Receipt:
@@ -114,6 +116,8 @@ class SQLiteStore(Store):
             )
         for event in record.events:
             self._make_due(db, event, record.schedules, now)
+        if record.intent is not None:
+            intents.fulfil(db, record.intent, record.events)
         return Receipt(delivery_id=delivery_id, repeated=row is not None)
 
     def _bounded(self, record: Record) -> Record:
@@ -265,25 +269,39 @@ class SQLiteStore(Store):
     # Jobs are watched
 
     def track(
-        self, source: str, job_id: str, *, kind: str, schedule: Schedule, metadata: Mapping[str, Any] | None = None
+        self,
+        source: str,
+        job_id: str,
+        *,
+        kind: str,
+        schedule: Schedule,
+        metadata: Mapping[str, Any] | None = None,
+        reference: str | None = None,
     ) -> bool:
-        def work(db: sqlite3.Connection) -> bool:
-            now, known = now_in(db), job_row(db, source, job_id)
-            if known is None:
-                insert_job(db, source, job_id, kind, schedule, "track", now, metadata=metadata)
-                return True
-            db.execute(
-                """
-                UPDATE jobs SET kind = ?, metadata = json_patch(metadata, ?), origin = 'track', updated_at = ?
-                WHERE id = ?
-                """,
-                (kind, json.dumps(dict(metadata or {}), allow_nan=False), to_text(now), known["id"]),
+        return self._writer.run(
+            lambda db: jobs.track(
+                db, source, job_id, kind=kind, schedule=schedule, metadata=metadata, reference=reference
             )
-            if Status(known["status"]).ours:
-                open_again(db, known["id"], schedule, now)
-            return False
+        )
 
-        return self._writer.run(work)
+    def intend(self, source: str, *, kind: str, metadata: Mapping[str, Any] | None = None) -> Intent:
+        return self._writer.run(lambda db: intents.intend(db, source, kind, metadata or {}))
+
+    def settle(self, intent: Intent, created: Sequence[Created], *, schedules: Mapping[str, Schedule]) -> list[Job]:
+        return self._writer.run(lambda db: intents.settle(db, intent, created, schedules))
+
+    def doubt(self, intent: Intent, error: str) -> bool:
+        changed = self._writer.run(
+            lambda db: db.execute("UPDATE intents SET error = ? WHERE id = ?", (error, intent.id)).rowcount
+        )
+        return changed == 1
+
+    def withdraw(self, intent_id: str) -> bool:
+        return self._writer.run(lambda db: intents.withdraw(db, intent_id))
+
+    def intent(self, intent_id: str) -> Intent | None:
+        rows = self._read("SELECT * FROM intents WHERE id = ?", (intent_id,))
+        return intent_of(rows[0]) if rows else None
 
     def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
         if not self.due_jobs(source, limit=1):
@@ -361,14 +379,23 @@ class SQLiteStore(Store):
     def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
         return self._rows(
             """
-            SELECT source, job_id AS job, kind, status, raw_status, progress, created_at, deadline_at, next_poll_at,
-                finished_at, poll_count, error_count, last_error, metadata
+            SELECT source, job_id AS job, kind, status, raw_status, progress, step, created_at, deadline_at,
+                next_poll_at, finished_at, poll_count, error_count, last_error, reference, metadata
             FROM jobs
             WHERE (:source IS NULL OR source = :source) AND (:status IS NULL OR status = :status)
                 AND (NOT :open_only OR finished_at IS NULL)
             ORDER BY id DESC LIMIT :limit
             """,
             {"source": source, "status": status, "open_only": open_only, "limit": limit},
+        )
+
+    def list_intents(self, *, source: str | None, limit: int) -> list[Row]:
+        return self._rows(
+            """
+            SELECT source, id AS intent, kind, 'unknown' AS status, created_at, error AS last_error, metadata
+            FROM intents WHERE (:source IS NULL OR source = :source) ORDER BY created_at DESC LIMIT :limit
+            """,
+            {"source": source, "limit": limit},
         )
 
     def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:

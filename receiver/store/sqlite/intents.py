@@ -1,0 +1,67 @@
+"""Create calls, from before they are made until it is known what they led to."""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from receiver.clock import to_text
+from receiver.models import Created, Event, Intent, Job, Schedule
+from receiver.store.sqlite.connection import now_in
+from receiver.store.sqlite.jobs import spend, track
+from receiver.store.sqlite.rows import job_of
+
+
+def intend(db: sqlite3.Connection, source: str, kind: str, metadata: Mapping[str, Any]) -> Intent:
+    now = now_in(db)
+    intent = Intent(id=secrets.token_urlsafe(16), source=source, kind=kind, metadata=metadata, created_at=now)
+    db.execute(
+        "INSERT INTO intents (id, source, kind, metadata, created_at) VALUES (?, ?, ?, ?, ?)",
+        (intent.id, source, kind, json.dumps(dict(metadata), allow_nan=False), to_text(now)),
+    )
+    spend(db, source, 1, now)
+    return intent
+
+
+def settle(
+    db: sqlite3.Connection, intent: Intent, created: Sequence[Created], schedules: Mapping[str, Schedule]
+) -> list[Job]:
+    jobs = []
+    for job in created:
+        track(
+            db,
+            intent.source,
+            job.job_id,
+            kind=job.kind,
+            schedule=schedules[job.kind],
+            metadata=intent.metadata,
+            reference=job.reference,
+        )
+        row = db.execute("SELECT * FROM jobs WHERE source = ? AND job_id = ?", (intent.source, job.job_id)).fetchone()
+        jobs.append(job_of(row))
+    withdraw(db, intent.id)
+    return jobs
+
+
+def fulfil(db: sqlite3.Connection, intent_id: str, events: Sequence[Event]) -> None:
+    """Give the intent's metadata to the jobs that its callback speaks of, should the answer not have come yet.
+
+    The job that was asked for is then known, so the intent is dropped.
+    """
+    row = db.execute("SELECT * FROM intents WHERE id = ?", (intent_id,)).fetchone()
+    for event in events:
+        if row is None or event.source != row["source"]:
+            return
+        db.execute(
+            """
+            UPDATE jobs SET metadata = json_patch(?, metadata), origin = 'track' WHERE source = ? AND job_id = ?
+            """,
+            (row["metadata"], event.source, event.job_id),
+        )
+        if event.kind == row["kind"]:
+            withdraw(db, intent_id)
+
+
+def withdraw(db: sqlite3.Connection, intent_id: str) -> bool:
+    return db.execute("DELETE FROM intents WHERE id = ?", (intent_id,)).rowcount == 1

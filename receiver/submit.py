@@ -1,0 +1,125 @@
+"""Create a job at its provider and track it, in one step that a crash cannot tear apart.
+
+An intent is recorded before the call and dropped with the record of its jobs. In between, nothing is lost: a crash
+leaves the intent, and a callback that comes first finds it.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from receiver.errors import ConfigError, NotConfigured, OutcomeUnknown, RateLimited, RequestFailed, StoreUnavailable
+from receiver.inbox import Source, callback_path
+from receiver.models import Created, Intent, Job, Limits, Response
+from receiver.outbound import ProviderClient
+from receiver.store import Store
+
+# What servers answer when they lost sight of a request themselves: it may have been carried out.
+_LOST_SIGHT = {408, 500, 502, 504}
+
+
+def submit(
+    source: Source,
+    kind: str,
+    body: Mapping[str, Any],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    public_url: str | None = None,
+    store: Store,
+    client: ProviderClient,
+) -> list[Job]:
+    """Create a job and track it; of a batch, the batch and all its jobs. The call is made once and never repeated.
+
+    Raises:
+        NotConfigured: the provider has no such kind of job to create.
+        ConfigError: the source has no API key.
+        InvalidBody: a required field is missing; nothing was sent.
+        RequestFailed: nothing was created; the text has the provider's own message.
+        OutcomeUnknown: a job may have been created; the intent is kept.
+        StoreUnavailable: nothing was sent, or what was created could not be recorded and the text says so.
+    """
+    provider = source.provider
+    if kind not in provider.creations:
+        known = ", ".join(provider.creations) or "none"
+        raise NotConfigured(f"{provider.name} cannot create {kind!r}; it can create: {known}")
+    if provider.api_key is None:
+        raise ConfigError(f"sources.{source.name}.api_key: is not set, so nothing can be created")
+    # Whatever is wrong with the body shows before anything is recorded.
+    provider.submit(kind, body, None)
+    intent = store.intend(source.name, kind=provider.tracked_as(kind), metadata=metadata)
+    callback_url = public_url and public_url + callback_path(source.name, intent.id)
+    try:
+        created = _create(source, kind, body, callback_url, store, client)
+    except OutcomeUnknown as error:
+        told = source.masked(str(error))
+        open_still = store.doubt(intent, told)
+        raise OutcomeUnknown(_in_doubt(source, intent, told, open_still=open_still)) from None
+    except RequestFailed as error:
+        store.withdraw(intent.id)
+        error.args = (f"{source.name}: {source.masked(str(error))}{_when_to_try_again(error)}",)
+        raise
+    try:
+        return store.settle(intent, created, schedules=source.schedules)
+    except StoreUnavailable as error:
+        jobs = " ".join(job.job_id for job in created)
+        raise StoreUnavailable(
+            f"{jobs} created, but not recorded ({error}); run `receiver track {source.name} JOB --intent {intent.id}`"
+        ) from error
+
+
+def _create(
+    source: Source,
+    kind: str,
+    body: Mapping[str, Any],
+    callback_url: str | None,
+    store: Store,
+    client: ProviderClient,
+) -> list[Created]:
+    provider = source.provider
+    request = provider.submit(kind, body, callback_url)
+    try:
+        response = client.send(provider, request)
+    except RequestFailed as error:
+        raise OutcomeUnknown(f"the answer was lost: {error}") if error.sent else error from None
+    _remember(source, provider.limits(response), store)
+    try:
+        created = provider.read_submission(kind, response)
+    except RequestFailed as error:
+        if isinstance(error, RateLimited):
+            _remember(source, Limits(pause=error.retry_after or timedelta(0)), store)
+        if response.status_code in _LOST_SIGHT:
+            raise OutcomeUnknown(str(error)) from None
+        raise
+    # The adapter does not understand the answer, or fails on it; its text may quote what it does not understand.
+    except Exception as error:
+        raise OutcomeUnknown(f"the answer cannot be read: {_described(error, response)}") from None
+    if not created:
+        raise OutcomeUnknown("the answer names no job")
+    return created
+
+
+def _remember(source: Source, limits: Limits | None, store: Store) -> None:
+    if limits is not None:
+        store.remember_limits(source.name, limits)
+
+
+def _described(error: Exception, response: Response) -> str:
+    return f"HTTP {response.status_code}, {type(error).__name__}: {error}"
+
+
+def _in_doubt(source: Source, intent: Intent, told: str, *, open_still: bool) -> str:
+    if not open_still:
+        return f"{source.name}: {told}; but its webhook has come, so the job exists: see `receiver jobs`"
+    return (
+        f"{source.name}: {told}; a job may have been created. Look for it at the provider, then run "
+        f"`receiver track {source.name} JOB --intent {intent.id}` if there is one, "
+        f"else `receiver withdraw {intent.id}`"
+    )
+
+
+def _when_to_try_again(error: RequestFailed) -> str:
+    if not isinstance(error, RateLimited):
+        return ""
+    if error.retry_after is None:
+        return "; try again later"
+    return f"; try again in {error.retry_after.total_seconds():.0f} s"
