@@ -27,6 +27,7 @@ class Asked:
     headers: Mapping[str, str]
     at: float
     """On the monotonic clock."""
+    body: bytes = b""
 
 
 def job(status: str, **more: Any) -> Callable[[str], Answer]:
@@ -73,9 +74,9 @@ class Allowance:
 class Scripted:
     """Serves on loopback in threads of this process; a context manager."""
 
-    def __init__(self, answer: Callable[[str], Answer] | None = None) -> None:
+    def __init__(self, answer: Callable[[str], Answer | None] | None = None) -> None:
         self.answer = answer or job("processing")
-        """From the path to the answer; called in many threads at once."""
+        """From the path to the answer, or None to hang up without one; called in many threads at once."""
         self.asked: list[Asked] = []
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -115,8 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.script.asked.append(Asked(self.path, headers, time.monotonic()))
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        self.server.script.asked.append(Asked(self.path, headers, time.monotonic(), body))
         answer = self.server.script.answer(self.path)
+        if answer is None:
+            return
         body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         try:
             self.send_response(answer.status)
@@ -127,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         except ConnectionError:
             pass
+
+    do_POST = do_GET
 
     def log_message(self, *text: object) -> None:
         pass

@@ -330,7 +330,7 @@ def answered_object(response: Response) -> dict[str, Any]:
 def said(data: Mapping[str, Any]) -> str:
     """The provider's own message in an error answer, for the end of ours."""
     error = data.get("error", data)
-    text = error.get("message") if isinstance(error, dict) else error
+    text = error.get("message", error.get("msg")) if isinstance(error, dict) else error
     reason = sentence(text) or ""
     # It ends up in logs and on terminals, as part of one line.
     return f": {''.join(letter if letter.isprintable() else '?' for letter in reason)}" if reason else ""

@@ -9,13 +9,16 @@ from datetime import timedelta
 from typing import Any
 
 from receiver.backoff import retry_after
-from receiver.errors import CredentialsRefused, RateLimited, RequestFailed, Unreadable
+from receiver.errors import CredentialsRefused, InvalidBody, RateLimited, RequestFailed, Unreadable
 from receiver.models import (
     Budget,
+    Created,
+    Creation,
     Delivery,
     Event,
     Failure,
     Job,
+    Offer,
     Output,
     Reading,
     Request,
@@ -54,6 +57,8 @@ _BATCH = "/v1/video/generations/batch/"
 _NATIVE = "/api/v1/model/prediction/"
 _SHARED = "/api/generate/status/"
 _ROUTES = {"video": _VIDEO, "batch": _BATCH, "image": _NATIVE}
+_CALLBACK = "webhook_url"
+_MOST_CLIPS = 20
 
 _ALIASES = {"chart": "chart-to-video", "utility": "other"}
 _COUNTS = ("completed", "failed", "pending", "processing", "total_jobs")
@@ -82,6 +87,17 @@ class CreativeAI(Provider):
     }
     # The free plan's limit for all calls; the answers' headers tell the real one.
     budget = Budget(10, per=timedelta(minutes=1))
+    creations = {
+        "video": Creation(path="/v1/video/generations", required=("prompt",), callback=_CALLBACK),
+        "image-to-video": Creation(
+            path="/v1/video/generations", required=("image_url",), callback=_CALLBACK, kind="video"
+        ),
+        "batch": Creation(path="/v1/video/generations/batch", callback=_CALLBACK),
+        "voice": Creation(path="/api/generate/voice", required=("text",), callback=_CALLBACK),
+        "compose": Creation(path="/api/generate/compose", callback=_CALLBACK),
+        "chart-to-video": Creation(path="/api/generate/chart-to-video", callback=_CALLBACK),
+        "image": Creation(path="/api/v1/model/generateImage", required=("prompt",), callback=_CALLBACK),
+    }
 
     def sign(self, delivery: Delivery, secret: str) -> dict[str, str]:
         [event, *_] = reversed(self.parse(delivery))
@@ -147,8 +163,33 @@ class CreativeAI(Provider):
             raise RequestFailed(f"error{said(envelope)}", retry="provider_unavailable" in named)
         return data
 
-    def check(self) -> Request:
+    def submit(self, kind: str, body: Mapping[str, Any], callback_url: str | None) -> Request:
+        if kind == "batch" and not _fits_a_batch(body):
+            raise InvalidBody(f"a body for {self.name} batch needs prompts or jobs, a list of 1 to {_MOST_CLIPS}")
+        return super().submit(kind, body, callback_url)
+
+    def read_submission(self, kind: str, response: Response) -> list[Created]:
+        if 200 <= response.status_code < 300:
+            # An answer that accepts, but not in JSON, may have created a job all the same.
+            json_object(response.body)
+        data = self.answered(response)
+        if kind == "batch":
+            batch_id = identifier(data.get("batch_id"), field="batch_id")
+            clips = [Created(job_id=row["id"], kind="video") for row in _list(data.get("jobs")) if _named(row)]
+            return [Created(job_id=batch_id, kind="batch"), *clips]
+        return [Created(job_id=identifier(data.get("id"), field="id"), kind=self.creations[kind].kind or kind)]
+
+    def catalog(self) -> Request:
         return Request(path="/v1/models")
+
+    def read_catalog(self, response: Response) -> list[Offer]:
+        rows = self.answered(response).get("data")
+        if not isinstance(rows, list):
+            raise Unreadable("the answer has no list of models")
+        return [Offer(name=row["id"], data=row) for row in rows if _named(row)]
+
+    def check(self) -> Request:
+        return self.catalog()
 
     def _event(self, source: str, kind: str | None, data: Mapping[str, Any]) -> Event:
         job_id = identifier(data.get("id"), field="id")
@@ -228,8 +269,14 @@ def _error_envelope(body: bytes) -> dict[str, Any]:
     return data if isinstance(data.get("error"), dict) and not told_of_a_job else {}
 
 
+def _fits_a_batch(body: Mapping[str, Any]) -> bool:
+    """Whether it says what to make, and not of more clips than a batch takes."""
+    lists = [body[name] for name in ("prompts", "jobs") if body.get(name)]
+    return bool(lists) and all(isinstance(rows, list) and len(rows) <= _MOST_CLIPS for rows in lists)
+
+
 def _named(row: object) -> bool:
-    """Whether a batch's row is a clip with an id."""
+    """Whether a row, of a batch or of the catalogue, has an id."""
     try:
         return isinstance(row, dict) and bool(identifier(row.get("id"), field="id"))
     except Unreadable:

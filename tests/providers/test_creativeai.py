@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import CredentialsRefused, NotFound, RateLimited, Refused, RequestFailed, Unreadable
-from receiver.models import Delivery, Event, Failure, Job, Reading, Response, Status, Trust
+from receiver.errors import (
+    CredentialsRefused,
+    InvalidBody,
+    NotFound,
+    RateLimited,
+    Refused,
+    RequestFailed,
+    Unreadable,
+)
+from receiver.models import Created, Delivery, Event, Failure, Job, Reading, Response, Status, Trust
 from receiver.providers.creativeai import CreativeAI
 from receiver.testing import ProviderContract, make_job
 from tests.support import sample, samples, vector, vectors
@@ -65,6 +73,16 @@ def keys(events: Any) -> list[str]:
     return [event.key for event in events]
 
 
+def created(path: str) -> Response:
+    return answer(sample(f"creativeai/{path}_created"), status_code=202)
+
+
+def refusal(kind: str, body: Any, *, status_code: int, **headers: str) -> RequestFailed:
+    with pytest.raises(RequestFailed) as refused:
+        PROVIDER.read_submission(kind, answer(body, status_code=status_code, **headers))
+    return refused.value
+
+
 class TestCreativeAI(ProviderContract):
     provider_class = CreativeAI
     secret = "demo-signing-secret"
@@ -82,6 +100,24 @@ class TestCreativeAI(ProviderContract):
         "batch_completed": "batch_running",
         "compose_completed": "compose_completed",
         "chart_completed": "chart_completed",
+    }
+    submissions = {
+        "video": ("video", {"prompt": "a coast at dusk"}, created("polls/video")),
+        "image_to_video": (
+            "image-to-video",
+            {"image_url": "https://example.com/source-image.png"},
+            created("polls/image_to_video"),
+        ),
+        "batch_of_prompts": ("batch", {"prompts": ["a shoe", "a hat", "a coat"]}, created("polls/batch")),
+        "batch_of_jobs": (
+            "batch",
+            {"jobs": [{"prompt": "a shoe"}, {"prompt": "a hat"}, {"prompt": "a coat"}]},
+            created("polls/batch"),
+        ),
+        "voice": ("voice", {"text": "hello"}, created("submissions/voice")),
+        "compose": ("compose", {"video_url": "https://example.com/v.mp4"}, created("submissions/compose")),
+        "chart": ("chart-to-video", {"title": "revenue"}, created("submissions/chart")),
+        "image": ("image", {"prompt": "a product on white"}, created("submissions/image")),
     }
 
 
@@ -498,3 +534,163 @@ def test_passes_on_what_the_provider_says():
 
     with pytest.raises(RequestFailed, match="violates our usage policy"):
         read(body, status_code=400)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "path"),
+    [
+        pytest.param("video", {"prompt": "a"}, "/v1/video/generations", id="video"),
+        pytest.param("image-to-video", {"image_url": "a"}, "/v1/video/generations", id="image-to-video"),
+        pytest.param("batch", {"prompts": ["a"]}, "/v1/video/generations/batch", id="batch"),
+        pytest.param("voice", {"text": "a"}, "/api/generate/voice", id="voice"),
+        pytest.param("compose", {}, "/api/generate/compose", id="compose"),
+        pytest.param("chart-to-video", {}, "/api/generate/chart-to-video", id="chart-to-video"),
+        pytest.param("image", {"prompt": "a"}, "/api/v1/model/generateImage", id="image"),
+    ],
+)
+def test_creates_each_kind_at_its_address(kind, body, path):
+    request = PROVIDER.submit(kind, body, "https://receiver.example.com/hook")
+
+    assert request.path == path
+    assert request.json == {"webhook_url": "https://receiver.example.com/hook", **body}
+
+
+@pytest.mark.parametrize("name", ["prompts", "jobs"])
+@pytest.mark.parametrize("count", [1, 20])
+def test_creates_a_batch_of(name, count):
+    request = PROVIDER.submit("batch", {name: ["a"] * count}, None)
+
+    assert request.json == {name: ["a"] * count}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({}, id="neither"),
+        pytest.param({"prompts": []}, id="empty"),
+        pytest.param({"prompts": None, "jobs": []}, id="both-empty"),
+        pytest.param({"prompts": ["a"] * 21}, id="too-many-prompts"),
+        pytest.param({"jobs": [{"prompt": "a"}] * 21}, id="too-many-jobs"),
+        pytest.param({"prompts": ["a"], "jobs": [{"prompt": "a"}] * 21}, id="too-many-of-one"),
+        pytest.param({"prompts": "a coast at dusk"}, id="text"),
+    ],
+)
+def test_does_not_create_a_batch_of_none_or_of_too_many(body):
+    with pytest.raises(InvalidBody, match="prompts or jobs, a list of 1 to 20"):
+        PROVIDER.submit("batch", body, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sample_name", "expected"),
+    [
+        pytest.param("video", "polls/video", Created(job_id="vgen_abc123", kind="video"), id="video"),
+        pytest.param(
+            "image-to-video",
+            "polls/image_to_video",
+            Created(job_id="vgen_i2v_abc123", kind="video"),
+            id="image-to-video",
+        ),
+        pytest.param("voice", "submissions/voice", Created(job_id="voice_abc123", kind="voice"), id="voice"),
+        pytest.param("compose", "submissions/compose", Created(job_id="comp_xyz789", kind="compose"), id="compose"),
+        pytest.param(
+            "chart-to-video", "submissions/chart", Created(job_id="chart_xyz123", kind="chart-to-video"), id="chart"
+        ),
+        pytest.param("image", "submissions/image", Created(job_id="img_abc123", kind="image"), id="image"),
+    ],
+)
+def test_tracks_what_was_created(kind, sample_name, expected):
+    assert PROVIDER.read_submission(kind, created(sample_name)) == [expected]
+
+
+def test_tracks_a_batch_and_each_of_its_clips():
+    jobs = PROVIDER.read_submission("batch", created("polls/batch"))
+
+    assert [(job.kind, job.job_id) for job in jobs] == [
+        ("batch", "video_batch_abc123"),
+        ("video", "vid_xyz1"),
+        ("video", "vid_xyz2"),
+        ("video", "vid_xyz3"),
+    ]
+
+
+def test_tracks_no_clip_without_an_id():
+    rows = ["junk", {"prompt": "a shoe"}, {"id": ""}, {"id": 7}, {"id": "vid_1"}]
+
+    jobs = PROVIDER.read_submission("batch", answer({"batch_id": "video_batch_1", "jobs": rows}))
+
+    assert [job.job_id for job in jobs] == ["video_batch_1", "vid_1"]
+
+
+def test_tracks_a_batch_that_does_not_name_its_clips():
+    jobs = PROVIDER.read_submission("batch", answer({"batch_id": "video_batch_1", "total_jobs": 3}))
+
+    assert jobs == [Created(job_id="video_batch_1", kind="batch")]
+
+
+@pytest.mark.parametrize("kind", ["video", "batch"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(PAGE, id="page"),
+        pytest.param(b'{"id": "vgen_1", "batch_', id="cut-off"),
+        pytest.param({"status": "processing"}, id="no-id"),
+        pytest.param({"id": 7, "batch_id": 7}, id="number"),
+    ],
+)
+def test_does_not_claim_that_nothing_was_created_where_the_answer_does_not_say(kind, body):
+    with pytest.raises(Unreadable):
+        PROVIDER.read_submission(kind, answer(body, status_code=202))
+
+
+@pytest.mark.parametrize("named", ["type", "code"])
+@pytest.mark.parametrize(
+    ("status_code", "name", "error"),
+    [
+        pytest.param(400, "invalid_request_error", RequestFailed, id="invalid-request"),
+        pytest.param(400, "content_policy_violation", RequestFailed, id="content-policy"),
+        pytest.param(401, "authentication_error", CredentialsRefused, id="authentication"),
+        pytest.param(402, "insufficient_credits", RequestFailed, id="credits"),
+        pytest.param(429, "rate_limit_exceeded", RateLimited, id="rate-limit"),
+        pytest.param(503, "provider_unavailable", RequestFailed, id="unavailable"),
+    ],
+)
+def test_says_why_nothing_was_created(status_code, name, error, named):
+    failed = refusal("video", {"error": {named: name, "message": "Not today"}}, status_code=status_code)
+
+    assert type(failed) is error
+    assert "Not today" in str(failed)
+
+
+def test_creates_again_no_sooner_than_a_429_says():
+    body = {"error": {"type": "rate_limit_exceeded", "message": "Slow down"}}
+
+    limited = refusal("video", body, status_code=429, **{"retry-after": "17"})
+
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after == timedelta(seconds=17)
+
+
+def test_asks_for_its_models():
+    assert PROVIDER.catalog().path == "/v1/models"
+
+
+def test_offers_every_model_that_has_an_id():
+    rows = [{"id": "kling-o3-pro-t2v", "object": "model"}, {"object": "model"}, "junk", {"id": "seedream-3.0"}]
+
+    offers = PROVIDER.read_catalog(answer({"object": "list", "data": rows}))
+
+    assert [(offer.name, offer.data) for offer in offers] == [
+        ("kling-o3-pro-t2v", {"id": "kling-o3-pro-t2v", "object": "model"}),
+        ("seedream-3.0", {"id": "seedream-3.0"}),
+    ]
+
+
+@pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"id": "kling-o3-pro-t2v"}}])
+def test_does_not_read_a_catalog_without_a_list(body):
+    with pytest.raises(Unreadable):
+        PROVIDER.read_catalog(answer(body))
+
+
+def test_does_not_read_a_catalog_out_of_an_error():
+    with pytest.raises(CredentialsRefused):
+        PROVIDER.read_catalog(answer({"error": {"type": "authentication_error"}}))

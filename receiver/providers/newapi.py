@@ -1,0 +1,285 @@
+"""new-api: a gateway that everyone runs at an address of their own. It calls nobody back, so jobs are polled for.
+
+https://github.com/QuantumNous/new-api
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from receiver.backoff import retry_after
+from receiver.errors import InvalidBody, NotFound, RateLimited, RequestFailed, Unreadable
+from receiver.models import (
+    Budget,
+    Created,
+    Creation,
+    Event,
+    Failure,
+    Job,
+    Offer,
+    Output,
+    Reading,
+    Request,
+    Response,
+    Schedule,
+    Status,
+    Upload,
+)
+from receiver.providers.base import (
+    Provider,
+    event_key,
+    identifier,
+    json_object,
+    link,
+    number,
+    said,
+    segment,
+    sentence,
+    unix_moment,
+    word,
+)
+
+_SCHEDULE = Schedule(
+    first=timedelta(seconds=5),
+    # The gateway asks its upstreams every 15 s or so: asking it more often brings no news.
+    every={timedelta(0): timedelta(seconds=15), timedelta(minutes=2): timedelta(seconds=30)},
+    # Each deployment sets its own timeout for tasks.
+    deadline=timedelta(hours=1),
+)
+
+# Where a gateway streams a result to whoever has a token.
+_CONTENT = re.compile(r"/v1/videos/[^/]+/content/?\Z")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%?")
+_DATA_URL = re.compile(r"data:([a-z]+/([a-z0-9.+-]+))(?:;[a-z0-9=._-]+)*;base64", re.ASCII | re.IGNORECASE)
+
+
+class NewAPI(Provider):
+    name = "newapi"
+    sends_webhooks = False
+    # It folds the words of many upstreams itself, but not in every build and not on every route.
+    statuses = {
+        "queued": Status.QUEUED,
+        "pending": Status.QUEUED,
+        "submitted": Status.QUEUED,
+        "not_start": Status.QUEUED,
+        "notstarted": Status.QUEUED,
+        "preparing": Status.QUEUED,
+        "created": Status.QUEUED,
+        "starting": Status.QUEUED,
+        "unknown": Status.QUEUED,
+        "processing": Status.RUNNING,
+        "in_progress": Status.RUNNING,
+        "running": Status.RUNNING,
+        "generating": Status.RUNNING,
+        "completed": Status.SUCCEEDED,
+        "complete": Status.SUCCEEDED,
+        "success": Status.SUCCEEDED,
+        "succeeded": Status.SUCCEEDED,
+        "finished": Status.SUCCEEDED,
+        "failed": Status.FAILED,
+        "failure": Status.FAILED,
+        "fail": Status.FAILED,
+        "error": Status.FAILED,
+        "cancelled": Status.CANCELLED,
+        "canceled": Status.CANCELLED,
+    }
+    # The route of the last one answers for every task, however it was created.
+    kinds = {
+        "videos": _SCHEDULE,
+        "kling-text2video": _SCHEDULE,
+        "kling-image2video": _SCHEDULE,
+        "jimeng": _SCHEDULE,
+        "generations": _SCHEDULE,
+    }
+    # No limits are documented; each deployment has its own.
+    budget = Budget(60, per=timedelta(minutes=1))
+    creations = {
+        "videos": Creation(path="/v1/videos", required=("model", "prompt")),
+        "kling-text2video": Creation(path="/kling/v1/videos/text2video", required=("model", "prompt")),
+        "kling-image2video": Creation(path="/kling/v1/videos/image2video", required=("model", "image")),
+        "jimeng": Creation(path="/jimeng/?Action=CVSync2AsyncSubmitTask&Version=2022-08-31", required=("req_key",)),
+        "generations": Creation(path="/v1/video/generations", required=("model", "prompt")),
+    }
+
+    def poll(self, job: Job) -> Request:
+        kind = self.kind_or_default(job.kind)
+        if kind == "jimeng":
+            # One route for everything: what a POST to it does is up to its parameter.
+            path = "/jimeng/?Action=CVSync2AsyncGetResult&Version=2022-08-31"
+            return Request(method="POST", path=path, json={"task_id": job.job_id})
+        return Request(path=f"{self.creations[kind].path}/{segment(job.job_id)}")
+
+    def read(self, job: Job, response: Response) -> Reading:
+        answer = self.answered(response)
+        if answer.get("code") == "success" and "data" in answer and answer["data"] is None:
+            return Reading(status=None)
+        try:
+            event = self._event(job, _task(answer))
+        except Unreadable as error:
+            raise RequestFailed(f"the answer cannot be understood: {error}") from error
+        ended = event.status is not None and event.status.terminal
+        return Reading(
+            status=event.status,
+            raw_status=event.raw_status,
+            progress=_percent(event.data.get("progress")),
+            events=(event,) if ended else (),
+        )
+
+    def submit(self, kind: str, body: Mapping[str, Any], callback_url: str | None) -> Request:
+        request = super().submit(kind, body, callback_url)
+        if kind != "videos":
+            return request
+        form = {name: _form_field(name, value) for name, value in body.items() if value is not None}
+        return replace(request, json=None, form=form)
+
+    def read_submission(self, kind: str, response: Response) -> list[Created]:
+        if 200 <= response.status_code < 300:
+            # It was accepted: where this cannot be read, a job may exist.
+            json_object(response.body)
+        answer = self.answered(response)
+        task = answer if _task_id(answer) is not None else _task(answer)
+        return [Created(job_id=identifier(_task_id(task), field="id"), kind=kind)]
+
+    def catalog(self) -> Request:
+        return Request(path="/v1/models")
+
+    def read_catalog(self, response: Response) -> list[Offer]:
+        rows = self.answered(response).get("data")
+        if not isinstance(rows, list):
+            raise Unreadable("the answer has no list of models")
+        return [Offer(name=name, data=row) for row in rows if isinstance(row, dict) and (name := word(row.get("id")))]
+
+    def check(self) -> Request:
+        return self.catalog()
+
+    def answered(self, response: Response) -> dict[str, Any]:
+        """Errors are flat when they are about a task, and an `error` object when they come before that."""
+        answer = _readable(response.body)
+        code = word(answer.get("code"))
+        told = f"HTTP {response.status_code}{said(answer)}"
+        if response.status_code == 429:
+            raise RateLimited(told, retry_after=retry_after(response.headers))
+        # The documentation says 404, the gateway says 400.
+        if code == "task_not_exist":
+            raise NotFound(told)
+        # With the upstream's own HTTP code: its 401 says nothing about our key, its 404 nothing about our job.
+        if code == "fail_to_fetch_task":
+            raise RequestFailed(told, retry=response.status_code >= 500)
+        if response.status_code == 404 and "Invalid URL (" in told:
+            raise RequestFailed("HTTP 404: the API has no such path; see base_url", retry=False)
+        super().answered(response)
+        about_a_task = {"status", "id", "task_id"} & answer.keys()
+        if not about_a_task and (answer.get("error") or code not in (None, "success")):
+            raise RequestFailed(told, retry=False)
+        return answer
+
+    def _event(self, job: Job, task: Mapping[str, Any]) -> Event:
+        if "status" not in task:
+            raise Unreadable("it has no status")
+        told_id = _task_id(task)
+        if job.job_id and told_id not in (None, job.job_id):
+            raise Unreadable("it is about another task")
+        job_id = identifier(job.job_id or told_id, field="task_id")
+        raw_status = word(task.get("status"))
+        status = self.fold(raw_status)
+        return Event(
+            source=job.source,
+            key=event_key(job_id, status, raw_status),
+            type=f"task.{status or 'unknown'}",
+            data=task,
+            job_id=job_id,
+            kind=job.kind,
+            status=status,
+            raw_status=raw_status,
+            outputs=(self._output(job_id, task),) if status is Status.SUCCEEDED else (),
+            failure=_failure(task) if status is Status.FAILED else None,
+            occurred_at=unix_moment(task.get("completed_at")) or unix_moment(task.get("finish_time")),
+        )
+
+    def _output(self, job_id: str, task: Mapping[str, Any]) -> Output:
+        """The first address that is one, else the gateway's own, which streams the result of any task.
+
+        The gateway tells its own address as its operator set it, or left it; and older builds tell the result as the
+        reason for a failure that there was not.
+        """
+        metadata = task.get("metadata")
+        told = metadata.get("url") if isinstance(metadata, dict) else None
+        values = (told, task.get("result_url"), task.get("url"), task.get("fail_reason"))
+        url = next(filter(None, map(_address, values)), None)
+        if url and not _CONTENT.search(urlsplit(url).path):
+            return Output(url)
+        return Output(f"{self.base_url}/v1/videos/{segment(job_id)}/content", authorized=True)
+
+
+def _readable(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is; an empty one if it is none."""
+    try:
+        return json_object(body)
+    except Unreadable:
+        return {}
+
+
+def _task(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The task itself: in an envelope or without. The shape tells, the route does not."""
+    inside = answer.get("data")
+    return inside if isinstance(inside, dict) and "status" not in answer else answer
+
+
+def _task_id(task: Mapping[str, Any]) -> str | None:
+    """`id`, else `task_id`. In an envelope `id` is the number of a row; without, `task_id` may be the upstream's."""
+    return next((value for name in ("id", "task_id") if isinstance(value := task.get(name), str) and value), None)
+
+
+def _address(value: object) -> str | None:
+    """A URL of the web, and not the text of an error that stands in its place."""
+    url = link(value)
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+def _failure(task: Mapping[str, Any]) -> Failure:
+    """`error`, else `fail_reason`, else what stands where a URL should."""
+    error = task.get("error")
+    details = error if isinstance(error, dict) else {"message": error}
+    misplaced = None if _address(task.get("url")) else task.get("url")
+    reasons = [sentence(value) for value in (details.get("message"), task.get("fail_reason"), misplaced)]
+    code = details.get("code")
+    return Failure(
+        next(filter(None, reasons), "no reason given"),
+        code=word(str(code)) if isinstance(code, str | int) else None,
+    )
+
+
+def _percent(value: object) -> float | None:
+    """A percentage as a number, or as text: `30%`."""
+    match = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(match[1]) if match else number(value)
+
+
+def _form_field(name: str, value: object) -> str | Upload:
+    """A field as a form takes it: text as it is, a file if it is given as a `data:` URL, the rest as JSON writes it."""
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if name == "input_reference" and value[:5].lower() == "data:":
+        return _upload(name, value)
+    return value
+
+
+def _upload(name: str, url: str) -> Upload:
+    head, _, encoded = url.partition(",")
+    match = _DATA_URL.fullmatch(head)
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        data = b""
+    if match is None or not data:
+        raise InvalidBody(f"{name} is not a whole data: URL, such as data:image/png;base64,iVBORw0KGgo=")
+    return Upload(name=f"{name}.{match[2].lower()}", content_type=match[1].lower(), data=data)
