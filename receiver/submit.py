@@ -12,7 +12,6 @@ from receiver.errors import ConfigError, NotConfigured, OutcomeUnknown, RateLimi
 from receiver.inbox import Source, callback_path
 from receiver.models import Created, Intent, Job, Limits, Response
 from receiver.outbound import ProviderClient
-from receiver.providers.base import json_object
 from receiver.store import Store
 
 # What servers answer when they lost sight of a request themselves: it may have been carried out.
@@ -84,9 +83,6 @@ def _create(
         raise OutcomeUnknown(f"the answer was lost: {error}") if error.sent else error from None
     _remember(source, provider.limits(response), store)
     try:
-        if 200 <= response.status_code < 300:
-            # To what is asked, an adapter may say that it failed. A page of some proxy's does not say that here.
-            json_object(response.body)
         created = provider.read_submission(kind, response)
     except RequestFailed as error:
         if isinstance(error, RateLimited):

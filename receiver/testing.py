@@ -381,6 +381,11 @@ class ProviderContract:
         for created in provider.read_submission(kind, response):
             assert provider.poll(make_job(created.job_id, kind=created.kind)).path
 
+    def test_does_not_take_an_accepted_call_for_refused_because_it_cannot_be_read(self, provider: Provider) -> None:
+        for kind in provider.creations:
+            with pytest.raises(Unreadable):
+                provider.read_submission(kind, Response(status_code=202, body=b"<html>Accepted</html>"))
+
     @pytest.mark.parametrize("body", _BODIES)
     def test_survives_the_answer_to_a_create_call(self, provider: Provider, body: bytes) -> None:
         answers = [_created(provider, kind, Response(status_code=200, body=body)) for kind in provider.creations]

@@ -173,6 +173,17 @@ class Provider:
         """
         return answered_object(response)
 
+    def accepted(self, response: Response) -> dict[str, Any]:
+        """The JSON object in the answer to a create call.
+
+        Raises:
+            RequestFailed: nothing was created.
+            Unreadable: it was accepted, but not in JSON; a job may exist.
+        """
+        if 200 <= response.status_code < 300:
+            json_object(response.body)
+        return self.answered(response)
+
     def check(self) -> Request | None:
         """A harmless request that proves the API key; None where there is none."""
         return None

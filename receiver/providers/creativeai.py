@@ -169,10 +169,7 @@ class CreativeAI(Provider):
         return super().submit(kind, body, callback_url)
 
     def read_submission(self, kind: str, response: Response) -> list[Created]:
-        if 200 <= response.status_code < 300:
-            # An answer that accepts, but not in JSON, may have created a job all the same.
-            json_object(response.body)
-        data = self.answered(response)
+        data = self.accepted(response)
         if kind == "batch":
             batch_id = identifier(data.get("batch_id"), field="batch_id")
             clips = [Created(job_id=row["id"], kind="video") for row in _list(data.get("jobs")) if _named(row)]

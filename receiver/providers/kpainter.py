@@ -112,10 +112,7 @@ class KPainter(Provider):
         return super().submit(kind, {**named, **body}, callback_url)
 
     def read_submission(self, kind: str, response: Response) -> list[Created]:
-        if 200 <= response.status_code < 300:
-            # An answer that accepts, but not in JSON, may have created a job all the same.
-            json_object(response.body)
-        data = self.answered(response)
+        data = self.accepted(response)
         tracked = self.tracked_as(kind)
         if newer := _newer_id(data):
             return [Created(job_id=identifier(newer, field="id"), kind=tracked)]

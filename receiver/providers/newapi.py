@@ -138,10 +138,7 @@ class NewAPI(Provider):
         return replace(request, json=None, form=form)
 
     def read_submission(self, kind: str, response: Response) -> list[Created]:
-        if 200 <= response.status_code < 300:
-            # It was accepted: where this cannot be read, a job may exist.
-            json_object(response.body)
-        answer = self.answered(response)
+        answer = self.accepted(response)
         task = answer if _task_id(answer) is not None else _task(answer)
         return [Created(job_id=identifier(_task_id(task), field="id"), kind=kind)]
 

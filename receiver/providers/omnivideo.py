@@ -95,10 +95,7 @@ class OmniVideo(Provider):
         return super().submit(kind, {"model_id": kind, **body}, callback_url)
 
     def read_submission(self, kind: str, response: Response) -> list[Created]:
-        # An answer that accepts, but not in the documented form, may have created a task all the same.
-        if 200 <= response.status_code < 300 and "code" not in json_object(response.body):
-            raise Unreadable("the answer has no code")
-        data = self.answered(response).get("data")
+        data = self.accepted(response).get("data")
         if not isinstance(data, dict):
             raise Unreadable("the answer has no data")
         job_id = identifier(data.get("task_id"), field="task_id")
@@ -109,6 +106,11 @@ class OmniVideo(Provider):
         envelope = super().answered(response)
         _expect(envelope, "200")
         return envelope
+
+    def accepted(self, response: Response) -> dict[str, Any]:
+        if 200 <= response.status_code < 300 and "code" not in json_object(response.body):
+            raise Unreadable("the answer has no code")
+        return super().accepted(response)
 
     def check(self) -> Request:
         return Request(path=f"{_TASKS}receiver-check")

@@ -63,7 +63,7 @@ class TestTrack:
         ("arguments", "error"),
         [
             pytest.param(["none", "a", "--kind", "video"], "there is no source 'none'", id="source"),
-            pytest.param(["creativeai", "a", "--kind", "none"], "creativeai has no kind 'none'; it has video, batch", id="kind"),
+            pytest.param(["creativeai", "a", "--kind", "none"], "has no kind 'none'; it has video, batch", id="kind"),
             pytest.param(["creativeai", "a"], "give --kind, or the --intent", id="no-kind"),
             pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "{"], "not JSON", id="metadata"),
             pytest.param(["creativeai", "a", "--kind", "video", "--metadata", "[]"], "a JSON object", id="list"),
