@@ -1,6 +1,6 @@
 """Tables for the README, made from the code, so that they cannot be wrong for long."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 import click
@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 from receiver import plugins
 from receiver.cli import main
 from receiver.config import Config, HandlerConfig, SourceConfig
-from receiver.models import Status
+from receiver.models import Schedule, Status
+from receiver.providers.base import Provider
 
 _OPENED: dict[str, type[BaseModel]] = {"sources": SourceConfig, "handlers": HandlerConfig}
 
@@ -26,12 +27,52 @@ def settings() -> str:
 
 
 def providers() -> str:
-    """Every provider: how its webhooks are trusted, and the kinds of job it can be asked about."""
+    """Every provider: how its results come in, where it lives, what can be created, and its words for a status."""
+    rows = [
+        [f"`{name}`", _ways_in(adapter), _address(adapter), _codes(adapter.creations), _statuses(adapter.statuses)]
+        for name, adapter in sorted(plugins.providers().items())
+    ]
+    return _table(
+        ["provider", "results come by", "its API", "`receiver submit` creates", "its words for a status"], rows
+    )
+
+
+def schedules() -> str:
+    """When each provider's kinds of job are polled, and when they expire."""
     rows = []
     for name, adapter in sorted(plugins.providers().items()):
-        trust = f"signed, `{adapter.scheme.header}`" if adapter.scheme is not None else "none: polled only"
-        rows.append([f"`{name}`", trust, ", ".join(f"`{kind}`" for kind in adapter.kinds), _statuses(adapter.statuses)])
-    return _table(["provider", "webhooks", "kinds of job", "its words for a status"], rows)
+        # Kinds share schedules: one row for each of these, with its kinds.
+        for schedule in {id(schedule): schedule for schedule in adapter.kinds.values()}.values():
+            kinds = [kind for kind, own in adapter.kinds.items() if own is schedule]
+            first, deadline = _span(schedule.first), _span(schedule.deadline)
+            rows.append([f"`{name}`", _codes(kinds), first, _intervals(schedule), deadline])
+    return _table(["provider", "kinds of job", "first poll after", "then every", "expires after"], rows)
+
+
+def _ways_in(adapter: type[Provider]) -> str:
+    if not adapter.sends_webhooks:
+        return "polling"
+    signed = f"webhooks signed in `{adapter.scheme.header}`" if adapter.scheme is not None else "webhooks, unsigned"
+    return f"{signed}, else polling"
+
+
+def _address(adapter: type[Provider]) -> str:
+    return f"`{adapter.base_url}`" if adapter.base_url else "yours: set `base_url`"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _intervals(schedule: Schedule) -> str:
+    """`3 s; 10 s from 30 s of age on`"""
+    (_, first), *later = schedule.every.items()
+    return "; ".join([_span(first), *(f"{_span(every)} from the age of {_span(since)}" for since, every in later)])
+
+
+def _span(time: timedelta) -> str:
+    minutes, seconds = divmod(int(time.total_seconds()), 60)
+    return f"{minutes} min" if minutes and not seconds else f"{minutes * 60 + seconds} s"
 
 
 def _command(name: str, command: click.Command) -> list[str]:
@@ -69,7 +110,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _statuses(statuses: Mapping[str, Status]) -> str:
-    return ", ".join(f"{word} → {status}" for word, status in statuses.items())
+    words = {status: [word for word, folded in statuses.items() if folded is status] for status in statuses.values()}
+    return "; ".join(f"{', '.join(spellings)} → {status}" for status, spellings in words.items())
 
 
 def _table(header: list[str], rows: Iterator[list[str]] | list[list[str]]) -> str:
