@@ -1,4 +1,4 @@
-"""The main job shown in half a minute: webhooks in, a duplicate, a forgery, and one that never came."""
+"""The main job shown in half a minute: four providers, webhooks in, a duplicate, a forgery, and what never came."""
 
 import os
 import socket
@@ -6,9 +6,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import click
 import httpx
 from tabulate import tabulate
 
-from receiver import plugins, sandbox
+from receiver import sandbox
 from receiver.config import Config, load
 from receiver.errors import ReceiverError
+from receiver.receiver import Receiver
 from receiver.sandbox import Sandbox
 from receiver.store import Store, open_store
 from receiver.store.base import Row
@@ -29,21 +30,17 @@ _TIME = 28.0
 _LOOK_EVERY = 0.1
 
 _CONFIG = """\
-# Written by `receiver demo`: a receiver for the stand-in at {provider}
+# Written by `receiver demo`: a receiver for the stand-ins at {sandbox}
 store = "sqlite:///receiver.db"
+public_url = "http://127.0.0.1:{port}"
 
 [web]
 bind = "127.0.0.1:{port}"
 
-[sources.creativeai]
-provider = "creativeai"
-base_url = "{provider}"
-secrets = ["{secret}"]
-api_key = "{api_key}"
-
+{sources}
 [handlers.archive]
 directory = "{media}"
-allow_private = true                 # the stand-in serves its files on loopback
+allow_private = true                 # the stand-ins serve their files on loopback
 
 [handlers.orders]
 path = "orders.py"
@@ -57,19 +54,23 @@ from receiver import Context, Done, Event, Router
 router = Router()
 
 
-@router.on("creativeai", "*.generation.*")
+@router.on(status=["succeeded", "failed"])
 def tell(event: Event, context: Context) -> Done:
     order = context.job.metadata.get("order") if context.job else None
     return Done({"told": f"order {order}: {event.kind} {event.status}"})
 '''
 
 _JOBS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
-    # kind, path, body, what it suffers
-    ("video", "/v1/video/generations", {"prompt": "A drone shot over a coastal city"}, "doubled"),
-    ("batch", "/v1/video/generations/batch", {"prompts": ["rotating", "transitions", "aerial"]}, ""),
-    ("voice", "/api/generate/voice", {"text": "Your launch assets are rendering now"}, ""),
-    ("video", "/v1/video/generations", {"prompt": "A scene nobody can render"}, "failed"),
-    ("video", "/v1/video/generations", {"prompt": "Mountains at sunset"}, "lost"),
+    # source, kind, body, what it suffers
+    ("creativeai", "video", {"prompt": "A drone shot over a coastal city"}, "doubled"),
+    ("creativeai", "batch", {"prompts": ["rotating", "transitions", "aerial"]}, ""),
+    ("creativeai", "voice", {"text": "Your launch assets are rendering now"}, ""),
+    ("creativeai", "video", {"prompt": "A scene nobody can render"}, "failed"),
+    ("creativeai", "video", {"prompt": "Mountains at sunset"}, "lost"),
+    ("kpainter", "slide_deck", {"prompt": "How a lighthouse works"}, ""),
+    ("omnivideo", "gpt-image-2", {"prompt": "A lighthouse in fog"}, ""),
+    ("newapi", "videos", {"model": "sora-2", "prompt": "Waves"}, ""),
+    ("newapi", "kling-text2video", {"model": "kling-v1", "prompt": "Gulls"}, ""),
 )
 _FATES = {
     "": "",
@@ -77,7 +78,7 @@ _FATES = {
     "failed": " (it will fail)",
     "lost": " (its webhook will never come)",
 }
-_EVENTS = 8  # one for each job, and one for each of the batch's three clips
+_EVENTS = len(_JOBS) + 3  # one for each job, and one for each of the batch's three clips
 
 
 def run(directory: Path | None) -> bool:
@@ -99,21 +100,20 @@ class _Demo:
         self._shown: set[tuple[str, int]] = set()
 
     def run(self, *, keep: bool) -> bool:
-        with Sandbox(secret=_SECRET, api_key=_API_KEY, duration=timedelta(seconds=2)) as provider:
-            config = self._configure(provider)
-            self._say("start", f"a stand-in for CreativeAI at {provider.url}, a receiver at http://{config.web.bind}")
+        with Sandbox(secret=_SECRET, api_key=_API_KEY) as sandbox:
+            config = self._configure(sandbox)
+            self._say("start", f"stand-ins for four providers at {sandbox.url}, a receiver at {config.public_url}")
             with self._serving(config), _opened(config) as store:
-                lost = self._submit(provider, config, store)
+                lost = self._submit(config)
                 self._forge(config)
                 complete = self._watch(store)
         return self._summary(config, lost, complete=complete, keep=keep)
 
-    def _configure(self, provider: Sandbox) -> Config:
+    def _configure(self, sandbox: Sandbox) -> Config:
         text = _CONFIG.format(
-            provider=provider.url,
+            sandbox=sandbox.url,
             port=_free_port(),
-            secret=_SECRET,
-            api_key=_API_KEY,
+            sources=sandbox.tables(),
             media=(self._directory / "media").as_posix(),
         )
         file = self._directory / "receiver.toml"
@@ -142,20 +142,15 @@ class _Demo:
                 raise ReceiverError(f"the receiver did not start:\n{log[-2000:]}")
             time.sleep(_LOOK_EVERY)
 
-    def _submit(self, provider: Sandbox, config: Config, store: Store) -> str:
-        """Create the jobs as an application would, and track them. Returns the one whose webhook gets lost."""
-        schedules = plugins.sources(config)["creativeai"].provider.kinds
-        callback = f"http://{config.web.bind}/webhooks/creativeai"
+    def _submit(self, config: Config) -> str:
+        """Create the jobs as an application would. Returns the one whose webhook gets lost."""
         lost = ""
-        for order, (kind, path, body, fate) in enumerate(_JOBS, start=1):
-            headers = {"Authorization": f"Bearer {_API_KEY}", "X-Sandbox": fate}
-            answer = httpx.post(provider.url + path, json=body | {"webhook_url": callback}, headers=headers).json()
-            job_id = answer.get("batch_id") or answer["id"]
-            clips = [("video", clip["id"]) for clip in answer.get("jobs", [])]
-            for tracked, name in [(kind, job_id), *clips]:
-                store.track("creativeai", name, kind=tracked, schedule=schedules[tracked], metadata={"order": order})
-            self._say("track", f"{kind} {job_id}{_FATES[fate]}")
-            lost = job_id if fate == "lost" else lost
+        with Receiver(config) as receiver:
+            for order, (source, kind, body, fate) in enumerate(_JOBS, start=1):
+                asked = body | ({"sandbox": fate} if fate else {})
+                [job, *_] = receiver.submit(source, kind, asked, metadata={"order": order})
+                self._say("submit", f"{source} {kind} {job.job_id}{_FATES[fate]}")
+                lost = job.job_id if fate == "lost" else lost
         return lost
 
     def _forge(self, config: Config) -> None:
@@ -170,7 +165,7 @@ class _Demo:
             events = store.list_events(source=None, job_id=None, status=None, limit=100)
             dispatches = store.list_dispatches(handler=None, state=None, event_id=None, limit=100)
             for event in self._new("event", events):
-                self._say("event", f"{event['type']} {event['job']} via {event['via']}")
+                self._say("event", f"{event['source']} {event['type']} {event['job']} via {event['via']}")
             for dispatch in self._new("handler", [row for row in dispatches if row["finished_at"]]):
                 self._say("handler", f"{dispatch['handler']} {dispatch['job']} {dispatch['state']}{_result(dispatch)}")
             finished = all(row["finished_at"] for row in dispatches)
@@ -195,6 +190,7 @@ class _Demo:
         done = sum(row["state"] == "done" for row in dispatches)
         facts = [
             ["events recorded", f"{len(events)} of {_EVENTS}"],
+            *([f"results of {source}", _ways(events, source)] for source in config.sources),
             ["duplicates counted, not run", repeated],
             ["forgeries refused", len(refused)],
             ["webhooks lost, results recovered by polling", len(recovered)],
@@ -216,6 +212,7 @@ class _Demo:
         click.echo(f"{self._seconds():5.1f} s  {click.style(f'{what:8}', fg=_COLOURS.get(what))} {text}")
 
 
+_WAYS = {"webhook": "webhook", "poll": "polling"}
 _COLOURS = {"event": "green", "handler": "cyan", "forgery": "red"}
 
 
@@ -233,6 +230,12 @@ def _this_command() -> str:
     """How the person can call `receiver` from where they stand."""
     program = Path(sys.argv[0]).absolute()
     return str(program.relative_to(Path.cwd())) if program.is_relative_to(Path.cwd()) else "receiver"
+
+
+def _ways(events: list[Row], source: str) -> str:
+    """`7 by webhook, 1 by polling`"""
+    ways = Counter(event["via"] for event in events if event["source"] == source)
+    return ", ".join(f"{ways[via]} by {word}" for via, word in _WAYS.items() if ways[via])
 
 
 def _result(dispatch: Row) -> str:

@@ -42,11 +42,15 @@ def test_ends_well_within_half_a_minute(shown):
 @pytest.mark.parametrize(
     "line",
     [
-        "events recorded                              8 of 8",
+        "events recorded                              12 of 12",
+        "results of creativeai                        7 by webhook, 1 by polling",
+        "results of kpainter                          1 by polling",
+        "results of omnivideo                         1 by polling",
+        "results of newapi                            2 by polling",
         "duplicates counted, not run                  1",
         "forgeries refused                            1",
         "webhooks lost, results recovered by polling  1",
-        "handler runs done                            14 of 14",
+        "handler runs done                            23 of 23",
         "Nothing is missing.",
     ],
 )
@@ -59,8 +63,14 @@ def test_sums_up(shown, line):
 def test_shows_the_lost_result_coming_in_by_a_poll(shown):
     process, _ = shown
 
-    [recovered] = [line for line in process.stdout.splitlines() if "via poll" in line]
+    [recovered] = [line for line in process.stdout.splitlines() if "creativeai" in line and "via poll" in line]
     assert "video.generation.completed" in recovered
+
+
+def test_saves_the_file_that_only_the_token_opens(shown):
+    process, _ = shown
+
+    assert [line for line in process.stdout.splitlines() if "archive task_" in line and "saved" in line]
 
 
 def test_has_nothing_to_complain_about(shown):

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from receiver import plugins
 from receiver.cli import main
 from receiver.config import Config, HandlerConfig, SourceConfig
+from receiver.sandbox import Sandbox
 from tests.running import Running, eventually
 
 ROOT = Path(__file__).parents[1]
@@ -95,10 +96,12 @@ def setting_keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[
 
 
 class FromTheReadme(Running):
-    """A receiver set up as the README says, but at a free port, and without fetching anything."""
+    """A receiver set up as the README says, but at a free port, without fetching anything, and with stand-ins."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         super().__init__(folder, "")
+        self.sandbox = sandbox
+        (folder / "tests").symlink_to(ROOT / "tests")
         self.config.write_text("\n".join(block.text for block in blocks("toml")))
         for block in blocks("python"):
             for name in re.findall(r"`([\w/]+\.py)`", block.before):
@@ -113,13 +116,14 @@ class FromTheReadme(Running):
             **exported,
             "RECEIVER_WEB__BIND": self.url.removeprefix("http://"),
             "RECEIVER_HANDLERS__ARCHIVE__ENABLED": "false",
+            "RECEIVER_SOURCES__KPAINTER__BASE_URL": self.sandbox.base_urls["kpainter"],
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
 
     def shell(self, command: str) -> str:
         """What a command of the README prints."""
         process = subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60
+            ["bash", "-c", command], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
         )
         assert process.returncode in (0, 1), process.stderr
         return process.stdout
@@ -128,7 +132,8 @@ class FromTheReadme(Running):
 @pytest.fixture
 def described(tmp_path):
     """A folder with what the README says to put there."""
-    return FromTheReadme(tmp_path)
+    with Sandbox(secret="any", api_key="your-key") as sandbox:
+        yield FromTheReadme(tmp_path, sandbox)
 
 
 def test_its_generated_parts_are_up_to_date():
@@ -211,11 +216,14 @@ def test_its_configuration_and_its_handler_work_as_they_are(described):
 
 def test_its_consoles_show_what_is_printed(described):
     with described.serving():
-        shown = [shown for shown in console() if re.match(r"receiver (?!serve)|sqlite-utils", shown.command)]
+        shown = [
+            shown for shown in console() if re.match(r"receiver (?!serve|sandbox)|sqlite-utils|echo", shown.command)
+        ]
 
         for each_shown in shown:
-            command = each_shown.command.replace("receiver.db", str(described.folder / "receiver.db"))
-            printed = described.shell(command.replace("'backup.db'", f"'{described.folder / 'backup.db'}'"))
+            printed = described.shell(each_shown.command)
             assert printed == each_shown.output or not each_shown.output
 
         eventually(lambda: "order 17: https://" in described.log)
+        assert "POST" in {asked.method for asked in described.sandbox.requests}
+    assert list(described.folder.glob("backup-*.db"))

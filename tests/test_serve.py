@@ -14,7 +14,7 @@ import pytest
 from receiver import sandbox
 from receiver.config import load
 from receiver.models import Schedule
-from receiver.sandbox import Sandbox
+from receiver.sandbox import Conditions, Sandbox
 from receiver.store import open_store
 from tests.running import API_KEY, SECRET, Running, descendants, eventually
 
@@ -64,7 +64,7 @@ concurrency = 1
 
 @pytest.fixture(scope="module")
 def provider():
-    with Sandbox(secret=SECRET, api_key=API_KEY, duration=NOTHING) as served:
+    with Sandbox(Conditions(duration=NOTHING), secret=SECRET, api_key=API_KEY) as served:
         yield served
 
 
@@ -75,7 +75,7 @@ def running(tmp_path_factory, provider):
     (folder / "orders").mkdir()
     (folder / "orders" / "orders.py").write_text(ORDERS)
     (folder / "orders" / "slow.py").write_text(SLOW)
-    receiver = Running(folder, TABLES, base_url=provider.url)
+    receiver = Running(folder, TABLES, base_url=provider.base_urls["creativeai"])
     with receiver.serving():
         yield receiver
 
@@ -95,7 +95,7 @@ def post(url, job_id, *, kind="video"):
 def create(provider, running, store, *, fate="", order=None):
     """Create a job as an application would, and track it."""
     answer = httpx.post(
-        f"{provider.url}/v1/video/generations",
+        f"{provider.base_urls['creativeai']}/v1/video/generations",
         json={"prompt": "a scene", "webhook_url": f"{running.url}/webhooks/creativeai"},
         headers={"Authorization": f"Bearer {API_KEY}", "X-Sandbox": fate},
     ).json()

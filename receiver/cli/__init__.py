@@ -3,7 +3,7 @@
 import click
 
 from receiver import __version__
-from receiver.cli import act, examine, look, run
+from receiver.cli import act, examine, look, run, sandbox
 from receiver.cli.common import config_option
 from receiver.errors import ConfigError, InvalidBody, NotConfigured, ReceiverError
 
@@ -26,5 +26,5 @@ def main() -> None:
     """Take in webhooks from AI media APIs, run handlers, and poll for what never called back."""
 
 
-for _command in (*run.COMMANDS, *look.COMMANDS, *act.COMMANDS, *examine.COMMANDS):
+for _command in (*run.COMMANDS, *look.COMMANDS, *act.COMMANDS, *examine.COMMANDS, *sandbox.COMMANDS):
     main.add_command(_command)

@@ -125,7 +125,7 @@ def replay(event: int, names: tuple[str, ...]) -> None:
 
 @click.command()
 @config_option
-@click.option("--source", metavar="SOURCE", help="The source to send to.  [default: the only one configured]")
+@click.option("--source", metavar="SOURCE", help="The source to send to.  [default: the only one with webhooks]")
 @click.option("--type", "event_type", default="video.generation.completed", show_default=True, help="The event's type.")
 @click.option("--job", default="vgen_abc123", show_default=True, help="The job's id.")
 @click.option("--secret", help="The secret to sign with.  [default: the source's first]")
@@ -170,9 +170,10 @@ def _object(content: str | bytes, name: str) -> Mapping[str, Any]:
 
 
 def _only_source(config: Config) -> str:
-    if len(config.sources) != 1:
-        raise click.UsageError(f"say which --source ({', '.join(config.sources) or 'none is configured'})")
-    return next(iter(config.sources))
+    names = [name for name, source in plugins.sources(config).items() if source.provider.sends_webhooks]
+    if len(names) != 1:
+        raise click.UsageError(f"say which --source ({', '.join(names) or 'none that is configured has webhooks'})")
+    return names[0]
 
 
 def _first_secret(config: Config, name: str, *, unsigned: bool) -> str:

@@ -200,7 +200,7 @@ class TestSend:
     @pytest.mark.parametrize(
         ("tables", "arguments", "error"),
         [
-            pytest.param("", [], "say which --source (none is configured)", id="no-source"),
+            pytest.param("", [], "say which --source (none that is configured", id="no-source"),
             pytest.param(
                 TABLES + TABLES.replace("creativeai]", "other]").partition("[handlers")[0],
                 [],

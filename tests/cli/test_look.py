@@ -9,7 +9,7 @@ from receiver.cli import main
 from receiver.errors import Reason
 from receiver.models import Delivery
 from receiver.providers.creativeai import CreativeAI
-from receiver.sandbox import Sandbox
+from receiver.sandbox import Conditions, Sandbox
 from receiver.store.base import Refusal
 from tests.cli.conftest import TABLES
 from tests.running import API_KEY, SECRET, free_port
@@ -42,7 +42,7 @@ def tell(event):
 @pytest.fixture(scope="module")
 def provider():
     """One that accepts our key, and no other."""
-    with Sandbox(secret=SECRET, api_key=API_KEY, duration=timedelta(0)) as sandbox:
+    with Sandbox(Conditions(duration=timedelta(0)), secret=SECRET, api_key=API_KEY) as sandbox:
         yield sandbox
 
 
@@ -389,7 +389,7 @@ class TestCheck:
         assert SECRET not in result.output
 
     def test_accepts_a_key_that_the_provider_accepts(self, receiver, config, provider):
-        config.write_text(TABLES.replace("http://127.0.0.1:9", provider.url))
+        config.write_text(TABLES.replace("http://127.0.0.1:9", provider.base_urls["creativeai"]))
 
         result = receiver("check")
 
@@ -397,7 +397,9 @@ class TestCheck:
         assert result.stdout.splitlines()[-1] == "source creativeai: the API key is accepted"
 
     def test_fails_for_a_key_that_the_provider_refuses(self, receiver, config, provider):
-        config.write_text(TABLES.replace("http://127.0.0.1:9", provider.url).replace(API_KEY, "another-key"))
+        config.write_text(
+            TABLES.replace("http://127.0.0.1:9", provider.base_urls["creativeai"]).replace(API_KEY, "another-key")
+        )
 
         result = receiver("check")
 
