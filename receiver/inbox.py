@@ -14,7 +14,7 @@ from receiver.signals import announce
 from receiver.store.base import Receipt, Record, Store, Verdict
 
 _LONGEST_TEXT = 300
-_INTENT = re.compile(r"/intents/([A-Za-z0-9_-]{22})/?")
+_INTENT = re.compile(r"/intents/([A-Za-z0-9_-]{22})/?\Z")
 
 
 @dataclass(frozen=True)

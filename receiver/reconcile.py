@@ -114,8 +114,8 @@ class Reconciler:
         if source.provider.api_key is None:
             done.checked = [self._without_key(source, job) for job in self._store.due_jobs(source.name, limit=due)]
             return done
-        # Jobs that come due again meanwhile are for the next pass, but for those with a follow-up.
-        asked = 0
+        # Jobs that come due again meanwhile are for the next pass, but for one follow-up of each.
+        asked, followed = 0, set[str]()
         while asked < due and done.error is None:
             jobs = self._store.claim_polls(
                 source.name,
@@ -129,8 +129,11 @@ class Reconciler:
             asked += len(jobs)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 for checked in pool.map(lambda job: self._check(source, job, done), jobs):
-                    due += checked.follow_up
-                    done.checked += [] if checked.follow_up else [checked]
+                    if checked.follow_up and checked.job.job_id not in followed:
+                        followed.add(checked.job.job_id)
+                        due += 1
+                    else:
+                        done.checked.append(checked)
         done.waiting = due - asked
         return done
 
@@ -178,7 +181,7 @@ class Reconciler:
         if reading.status is not None and reading.status.terminal:
             new = receipt is not None and any(event.job_id == job.job_id for event in receipt.events)
             return Checked(job, Finding.RECOVERED if new else Finding.KNOWN)
-        if late and not reading.follow_up:
+        if late and not _follows_up(job, reading):
             # Whatever we first heard of it from, the provider knows it.
             return self._end(source, replace(job, origin=Origin.EVENT), Status.EXPIRED)
         return self._still_open(source, job, reading)
@@ -187,14 +190,12 @@ class Reconciler:
         """The job, with a later deadline where it waits for a person."""
         if reading.pause is None:
             return job
-        patience = min(_age(job) + self._schedule_of(source, job).deadline, _LONGEST_PAUSE)
+        patience = min(_age(job) + reading.pause + self._schedule_of(source, job).deadline, _LONGEST_PAUSE)
         return replace(job, deadline_at=max(job.deadline_at, job.created_at + patience))
 
     def _still_open(self, source: Source, job: Job, reading: Reading) -> Checked:
         schedule, age = self._schedule_of(source, job), _age(job)
-        new_word = reading.raw_status != job.raw_status
-        # An adapter that asks to follow up again and again gets the usual intervals.
-        follow_up = reading.follow_up and new_word
+        follow_up = _follows_up(job, reading)
         wait = timedelta(0) if follow_up else reading.pause or backoff.next_poll(schedule, age)
         unknown = self._store.record_poll(
             job,
@@ -211,7 +212,7 @@ class Reconciler:
         )
         if unknown:
             announce(signals.status_unknown, source.name, job=job.job_id, raw_status=reading.raw_status)
-        if reading.pause is not None and new_word:
+        if reading.pause is not None and reading.raw_status != job.raw_status:
             announce(signals.job_paused, source.name, job=job.job_id, step=reading.step)
         return Checked(job, Finding.OPEN, follow_up=follow_up)
 
@@ -264,6 +265,12 @@ class Reconciler:
     @staticmethod
     def _schedule_of(source: Source, job: Job) -> Schedule:
         return source.schedules[source.provider.kind_or_default(job.kind)]
+
+
+def _follows_up(job: Job, reading: Reading) -> bool:
+    """Whether to ask again at once. An adapter that wants it after the same answer again gets the usual intervals."""
+    news = reading.raw_status != job.raw_status or reading.reference not in (None, job.reference)
+    return reading.follow_up and news
 
 
 def _age(job: Job) -> timedelta:

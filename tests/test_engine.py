@@ -13,7 +13,7 @@ from receiver import signals
 from receiver.engine.local import LocalEngine
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
-from receiver.models import Status
+from receiver.models import Access, Status
 from receiver.outcomes import Cancel, Done, Snooze
 from receiver.providers.creativeai import CreativeAI
 from receiver.routing import Handler, Route
@@ -228,6 +228,80 @@ def test_gives_the_job_with_its_metadata(store):
 
     [job] = jobs
     assert (job.status, job.metadata) == (Status.SUCCEEDED, {"user": 7})
+
+
+# Access to the source's own addresses
+
+
+@pytest.fixture
+def contexts():
+    """What a handler was given besides the event."""
+    return []
+
+
+@pytest.fixture
+def keeping(contexts):
+    """A handler that keeps it."""
+    return a_handler(lambda event, context: contexts.append(context))
+
+
+def test_gives_access_to_the_addresses_of_the_source(store, contexts, keeping):
+    receive(store, an_event())
+    provider = CreativeAI(api_key="private-key", base_url="https://api.example/")
+
+    LocalEngine(store, [keeping], {SOURCE: Source(SOURCE, provider)}).run_until_idle()
+
+    [context] = contexts
+    assert context.access == Access(base_url="https://api.example", headers={"Authorization": "Bearer private-key"})
+
+
+def test_gives_each_event_the_access_of_its_own_source(store, contexts, keeping):
+    receive(store, an_event("job_1"), an_event("job_2", source="other"))
+    sources = {name: Source(name, CreativeAI(api_key=f"key-of-{name}")) for name in (SOURCE, "other")}
+
+    LocalEngine(store, [keeping], sources).run_until_idle()
+
+    keys = {context.job.source: context.access.headers["Authorization"] for context in contexts}
+    assert keys == {SOURCE: f"Bearer key-of-{SOURCE}", "other": "Bearer key-of-other"}
+
+
+def test_gives_no_key_where_a_source_has_none(store, contexts, keeping):
+    receive(store)
+
+    handle(store, keeping)
+
+    [context] = contexts
+    assert context.access == Access(base_url="https://api.creativeai.run", headers={})
+
+
+def test_gives_no_access_for_a_source_that_is_not_configured(store, contexts, keeping):
+    receive(store)
+
+    LocalEngine(store, [keeping], {}).run_until_idle()
+
+    [context] = contexts
+    assert context.access is None
+
+
+def test_what_a_handler_is_given_does_not_print_the_key(store, contexts, keeping):
+    receive(store)
+    source = Source(SOURCE, CreativeAI(api_key="private-key"))
+
+    LocalEngine(store, [keeping], {SOURCE: source}).run_until_idle()
+
+    assert "private-key" not in repr(contexts) + repr(source)
+
+
+def test_an_adapter_that_cannot_authorize_fails_the_attempt_and_nothing_else(store, contexts, keeping):
+    class Clumsy(CreativeAI):
+        def authorize(self):
+            raise ZeroDivisionError
+
+    receive(store)
+
+    LocalEngine(store, [keeping], {SOURCE: Source(SOURCE, Clumsy())}).run_until_idle()
+
+    assert (contexts, the_dispatch(store)["error"]) == ([], "the adapter failed: ZeroDivisionError")
 
 
 # Routing

@@ -9,8 +9,8 @@ import pytest
 
 from receiver import inbox, signals
 from receiver.errors import Reason, Refused, StoreUnavailable
-from receiver.inbox import Source, accept, learn
-from receiver.models import Delivery, Event, Status, Trust, Via
+from receiver.inbox import Source, accept, callback_path, learn
+from receiver.models import Delivery, Event, Origin, Status, Trust, Via
 from receiver.providers.base import event_key
 from receiver.providers.creativeai import CreativeAI
 from receiver.store.sqlite import SQLiteStore
@@ -145,6 +145,66 @@ def test_an_end_counts_after_an_unknown_word_that_is_spelled_like_one(store, wor
 
     assert event.standing.dispatched
     assert store.job("studio", "vgen_1").status is Status.SUCCEEDED
+
+
+# To the callback URL of an intent
+
+
+def test_the_path_of_a_callback_names_source_and_intent():
+    assert callback_path("studio", "kept-secret") == "/webhooks/studio/intents/kept-secret"
+
+
+def test_a_callback_to_the_path_of_an_intent_settles_it(store):
+    intent = store.intend("studio", kind="video", metadata={"user": 7})
+
+    take(store, replace(a_delivery(), path=callback_path("studio", intent.id)))
+
+    assert store.job("studio", "vgen_abc123").metadata == {"user": 7}
+    assert store.intent(intent.id) is None
+
+
+def test_a_hint_to_the_path_of_an_intent_tells_of_its_job(store):
+    intent = store.intend("studio", kind="video", metadata={"user": 7})
+    delivery = a_delivery(sample("creativeai/webhooks/video_completed"))
+
+    take(store, replace(delivery, path=callback_path("studio", intent.id)), UNSIGNED)
+
+    job = store.job("studio", "vgen_abc123")
+    assert (job.origin, job.status, job.metadata) == (Origin.TRACK, Status.QUEUED, {"user": 7})
+
+
+def test_a_forgery_settles_no_intent(store):
+    intent = store.intend("studio", kind="video")
+    with pytest.raises(Refused):
+        take(store, replace(a_delivery(), body=b"{}", path=callback_path("studio", intent.id)))
+
+    assert store.intent(intent.id) == intent
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        pytest.param("/webhooks/studio/intents/{}", True, id="intent"),
+        pytest.param("/webhooks/studio/intents/{}/", True, id="trailing-slash"),
+        pytest.param("//webhooks/studio/intents/{}", True, id="public-url-with-a-slash"),
+        pytest.param("/webhooks/studio", False, id="source-only"),
+        pytest.param("/webhooks/studio/intents/", False, id="no-id"),
+        pytest.param("/webhooks/studio/{}", False, id="not-below-intents"),
+        pytest.param("/webhooks/studio/my-intents/{}", False, id="another-folder"),
+        pytest.param("/webhooks/studio/intents/{}x", False, id="longer"),
+        pytest.param("/webhooks/studio/intents/x{}", False, id="longer-before"),
+        pytest.param("/webhooks/studio/intents/{}.json", False, id="extension"),
+        pytest.param("/webhooks/studio/intents/{}/x", False, id="something-below"),
+        pytest.param("/webhooks/studio/intents/{}\n", False, id="line-break"),
+    ],
+)
+def test_finds_the_intent_that_the_path_names(store, path, named):
+    intent = store.intend("studio", kind="video", metadata={"user": 7})
+
+    take(store, replace(a_delivery(), path=path.format(intent.id)))
+
+    assert store.job("studio", "vgen_abc123").metadata == ({"user": 7} if named else {})
+    assert (store.intent(intent.id) is None) is named
 
 
 # What we find out ourselves

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from receiver.models import Delivery, Request, Standing, Status, standing
+from receiver.models import Access, Delivery, Request, Standing, Status, standing
 
 # What a job's known status (a row) makes of an event's (a column).
 TABLE = """
@@ -58,3 +58,29 @@ def test_a_request_does_not_print_its_headers_and_body():
     request = Request(path="/v1", headers={"Authorization": "private"}, json={"prompt": "private"})
 
     assert "private" not in repr(request)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url", "covered"),
+    [
+        pytest.param("https://api.example", "https://api.example/v1/a", True, id="below"),
+        pytest.param("https://api.example/v1", "https://api.example/v1/a?b=c#d", True, id="below-a-path"),
+        pytest.param("http://host:1234", "http://host:1234/a", True, id="port"),
+        pytest.param("http://host:1234", "http://host:12345/a", False, id="port-that-begins-alike"),
+        pytest.param("http://host", "http://host:1234/a", False, id="another-port"),
+        pytest.param("https://api.example", "https://api.example.org/a", False, id="host-that-begins-alike"),
+        pytest.param("https://api.example", "https://api.example@evil.example/a", False, id="user-name"),
+        pytest.param("https://api.example", "https://api.example:b@evil.example/a", False, id="password"),
+        pytest.param("https://api.example", "https://evil.example/https://api.example/a", False, id="path-alike"),
+        pytest.param("https://api.example/a", "https://api.example/ab/c", False, id="path-that-begins-alike"),
+        pytest.param("https://api.example/a", "https://api.example/b", False, id="beside"),
+        pytest.param("https://api.example", "http://api.example/a", False, id="not-encrypted"),
+        pytest.param("", "https://api.example/a", False, id="no-base-url"),
+    ],
+)
+def test_access_covers_what_is_below_the_base_url(base_url, url, covered):
+    assert Access(base_url=base_url, headers={}).covers(url) is covered
+
+
+def test_access_does_not_print_its_headers():
+    assert "private" not in repr(Access(base_url="https://api.example", headers={"Authorization": "Bearer private"}))

@@ -1,5 +1,6 @@
 """Reconcile: a real store, real requests, and a provider that answers what each test tells it to."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,11 +14,23 @@ import pytest
 
 from receiver import clock, inbox, signals
 from receiver.config import load
-from receiver.models import Budget, Delivery, Schedule, Standing, Status, Via
+from receiver.models import (
+    Budget,
+    Delivery,
+    Event,
+    Output,
+    Reading,
+    Request,
+    Schedule,
+    Standing,
+    Status,
+    Via,
+)
 from receiver.outbound import ProviderClient
+from receiver.providers.base import Provider, event_key
 from receiver.providers.creativeai import CreativeAI
 from receiver.reconcile import Finding, Reconciler
-from receiver.sandbox import Sandbox, signed, webhook_body
+from receiver.sandbox import Conditions, Sandbox, signed, webhook_body
 from receiver.store import open_store
 from receiver.store.sqlite import SQLiteStore
 from tests.running import API_KEY, SECRET, Running, free_port
@@ -52,6 +65,48 @@ class VeryLate(CreativeAI):
     """Its jobs have been past their deadline for a day."""
 
     kinds = dict.fromkeys(CreativeAI.kinds, A_DAY_OVERDUE)
+
+
+class Literal(Provider):
+    """Its answers say themselves what to make of them."""
+
+    name = "literal"
+    statuses = {}
+    kinds = {"video": DUE}
+    budget = PLENTY
+    sends_webhooks = False
+
+    def poll(self, job):
+        return Request(path=f"/results/{job.reference}" if job.reference else f"/jobs/{job.job_id}")
+
+    def read(self, job, response):
+        data = self.answered(response)
+        status = Status(data["status"])
+        end = Event(
+            source=job.source,
+            key=event_key(job.job_id, status, None),
+            type=f"video.{status}",
+            data=data,
+            job_id=job.job_id,
+            kind="video",
+            status=status,
+            outputs=tuple(Output(url) for url in data.get("outputs", ())),
+        )
+        return Reading(
+            status=status,
+            raw_status=data.get("raw_status", status),
+            progress=data.get("progress"),
+            step=data.get("step"),
+            reference=data.get("reference"),
+            events=(end,) if status.terminal else (),
+            follow_up=data.get("follow_up", False),
+            incomplete=data.get("incomplete", False),
+            pause=timedelta(minutes=data["pause"]) if "pause" in data else None,
+        )
+
+
+class EagerLiteral(Literal):
+    kinds = Eager.kinds
 
 
 class Clumsy(CreativeAI):
@@ -192,18 +247,18 @@ class TestWhatIsAsked:
 class TestAgainstTheSandbox:
     @pytest.fixture
     def sandbox(self):
-        with Sandbox(secret=SECRET, api_key=API_KEY, duration=NOTHING) as served:
+        with Sandbox(Conditions(duration=NOTHING), secret=SECRET, api_key=API_KEY) as served:
             yield served
 
     @pytest.fixture
     def source(self, sandbox):
-        return source_at(sandbox.url)
+        return source_at(sandbox.base_urls["creativeai"])
 
     @pytest.fixture
     def lost(self, sandbox, store):
         """A job that has ended, and whose webhook was lost."""
         answer = httpx.post(
-            f"{sandbox.url}/v1/video/generations",
+            f"{sandbox.base_urls['creativeai']}/v1/video/generations",
             json={"prompt": "a scene", "webhook_url": "http://127.0.0.1:9/"},
             headers={"Authorization": f"Bearer {API_KEY}", "X-Sandbox": "lost"},
         ).json()
@@ -231,7 +286,7 @@ class TestAgainstTheSandbox:
         assert len(sandbox.polls) == 1
 
     def test_the_sandbox_refuses_another_key(self, store, reconciler, sandbox, lost):
-        [done] = reconciler.run([source_at(sandbox.url, api_key="another-key")])
+        [done] = reconciler.run([source_at(sandbox.base_urls["creativeai"], api_key="another-key")])
 
         assert not done.ok
 
@@ -616,6 +671,318 @@ class TestDeadline:
         webhook(source, store)
 
         assert [event.type for event in store.unrouted(10)] == ["job.expired", "video.generation.completed"]
+
+
+@pytest.fixture
+def literal(provider):
+    return source_at(provider.url, adapter=Literal)
+
+
+@pytest.fixture
+def eager_literal(provider):
+    return source_at(provider.url, adapter=EagerLiteral)
+
+
+RUNNING = Answer({"status": "running"})
+ELSEWHERE = Answer({"status": "running", "raw_status": "done", "reference": "result_1", "follow_up": True})
+SUCCEEDED = Answer({"status": "succeeded", "outputs": ["https://cdn.example/a.mp4"]})
+INCOMPLETE = Answer({"status": "succeeded", "incomplete": True})
+PAUSED = Answer({"status": "running", "raw_status": "paused", "pause": 180, "step": "top up your account"})
+
+
+class TestWhatIsToldOnTheWay:
+    def test_is_kept_with_the_job(self, store, reconciler, provider, literal):
+        provider.answer = always(
+            Answer({"status": "running", "raw_status": "at_work", "progress": 42, "step": "cut", "reference": "film_1"})
+        )
+        track(store, "vgen_1")
+
+        reconciler.run([literal])
+
+        known = store.job("creative", "vgen_1")
+        assert (known.raw_status, known.progress, known.step, known.reference) == ("at_work", 42, "cut", "film_1")
+
+    def test_is_known_to_the_adapter_when_it_asks_again(self, store, reconciler, provider, eager_literal):
+        provider.answer = in_turn(Answer({"status": "running", "reference": "film_1"}), RUNNING)
+        track(store, "vgen_1")
+
+        for _ in range(2):
+            reconciler.run([eager_literal])
+
+        assert provider.paths == ["/jobs/vgen_1", "/results/film_1"]
+
+
+class TestFollowUp:
+    def test_the_rest_of_an_answer_is_asked_for_in_the_same_pass(self, store, reconciler, provider, literal):
+        provider.answer = in_turn(ELSEWHERE, SUCCEEDED)
+        track(store, "vgen_1")
+
+        reconciler.run([literal])
+
+        assert provider.paths == ["/jobs/vgen_1", "/results/result_1"]
+        assert types(store) == ["video.succeeded"]
+
+    def test_the_job_counts_once(self, store, reconciler, provider, literal):
+        provider.answer = in_turn(ELSEWHERE, SUCCEEDED)
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([literal])
+
+        assert (findings(done), done.waiting) == ([Finding.RECOVERED], 0)
+
+    def test_it_is_a_request_of_its_own(self, store, reconciler, provider, literal):
+        provider.answer = lambda path: ELSEWHERE if path.startswith("/jobs/") else SUCCEEDED
+        track(store, "vgen_1", "vgen_2")
+
+        [done] = reconciler.run([replace(literal, budget=Budget(3, per=HOUR))])
+
+        assert len(provider.asked) == 3
+        assert (findings(done), done.waiting) == ([Finding.RECOVERED], 1)
+
+    def test_it_waits_for_the_budget(self, store, reconciler, provider, literal):
+        provider.answer = in_turn(ELSEWHERE, SUCCEEDED)
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([replace(literal, budget=Budget(1, per=HOUR))])
+        [after] = reconciler.run([replace(literal, budget=Budget(2, per=HOUR))])
+
+        assert (findings(done), done.waiting, done.ok) == ([], 1, True)
+        assert (findings(after), after.waiting) == ([Finding.RECOVERED], 0)
+
+    def test_it_is_asked_for_again_after_a_failure(self, store, reconciler, provider, eager_literal):
+        provider.answer = in_turn(ELSEWHERE, Answer(PAGE, status=502), SUCCEEDED)
+        track(store, "vgen_1")
+
+        passes = [reconciler.run([eager_literal])[0] for _ in range(2)]
+
+        assert provider.paths == ["/jobs/vgen_1", "/results/result_1", "/results/result_1"]
+        assert [findings(done) for done in passes] == [[Finding.FAILED], [Finding.RECOVERED]]
+
+    def test_other_jobs_have_their_turn(self, store, reconciler, provider, literal):
+        provider.answer = lambda path: SUCCEEDED if path.startswith("/results/") else ELSEWHERE
+        track_many(store, 20)
+
+        [done] = reconciler.run([literal])
+
+        assert len(provider.asked) == 40
+        assert findings(done) == [Finding.RECOVERED] * 20
+
+    def test_an_end_whose_result_comes_later_is_followed_up_too(self, store, reconciler, provider, eager_literal):
+        provider.answer = in_turn(Answer({**INCOMPLETE.body, "raw_status": "done"}), ELSEWHERE, SUCCEEDED)
+        track(store, "vgen_1")
+
+        reconciler.run([eager_literal])
+        [done] = reconciler.run([eager_literal])
+
+        assert (findings(done), len(provider.asked)) == ([Finding.RECOVERED], 3)
+
+    def test_an_adapter_that_always_follows_up_asks_at_the_usual_intervals(self, store, reconciler, provider, literal):
+        provider.answer = always(ELSEWHERE)
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([literal])
+
+        assert (findings(done), len(provider.asked)) == ([Finding.OPEN], 2)
+        assert store.job("creative", "vgen_1").next_poll_at - clock.now() > timedelta(minutes=40)
+
+    def test_an_adapter_that_always_follows_up_with_something_new_asks_twice_in_a_pass(
+        self, store, reconciler, provider, literal
+    ):
+        provider.answer = lambda path: Answer({**ELSEWHERE.body, "raw_status": f"done {len(provider.asked)} times"})
+        track(store, "vgen_1")
+
+        [done] = reconciler.run([replace(literal, budget=Budget(10, per=HOUR))])
+
+        assert (findings(done), len(provider.asked)) == ([Finding.OPEN], 2)
+
+    def test_a_follow_up_may_go_past_the_deadline(self, store, reconciler, provider, literal):
+        provider.answer = in_turn(ELSEWHERE, SUCCEEDED)
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([literal])
+
+        assert findings(done) == [Finding.RECOVERED]
+
+    def test_an_adapter_that_always_follows_up_keeps_no_job_open_for_ever(self, store, reconciler, provider, literal):
+        provider.answer = always(ELSEWHERE)
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([literal])
+
+        assert (findings(done), types(store)) == ([Finding.EXPIRED], ["job.expired"])
+
+
+class TestIncomplete:
+    def test_an_end_without_its_result_is_believed_after_three_more_polls(
+        self, store, reconciler, provider, eager_literal
+    ):
+        provider.answer = always(INCOMPLETE)
+        track(store, "vgen_1")
+
+        all_findings = [findings(reconciler.run([eager_literal])[0]) for _ in range(4)]
+
+        assert all_findings == [[Finding.OPEN], [Finding.OPEN], [Finding.OPEN], [Finding.RECOVERED]]
+        assert [event.outputs for event in events(store)] == [()]
+
+    def test_until_then_it_is_no_event_and_no_end(self, store, reconciler, provider, eager_literal):
+        provider.answer = always(INCOMPLETE)
+        track(store, "vgen_1")
+
+        for _ in range(3):
+            reconciler.run([eager_literal])
+
+        assert events(store) == []
+        assert not store.job("creative", "vgen_1").status.terminal
+
+    def test_a_better_answer_wins(self, store, reconciler, provider, eager_literal):
+        provider.answer = in_turn(INCOMPLETE, INCOMPLETE, SUCCEEDED)
+        track(store, "vgen_1")
+
+        for _ in range(3):
+            reconciler.run([eager_literal])
+
+        [event] = events(store)
+        assert event.outputs == (Output("https://cdn.example/a.mp4"),)
+
+    def test_the_job_is_polled_again_at_the_usual_interval(self, store, reconciler, provider, literal):
+        provider.answer = always(INCOMPLETE)
+        track(store, "vgen_1")
+
+        reconciler.run([literal])
+
+        assert store.job("creative", "vgen_1").next_poll_at - clock.now() > timedelta(minutes=40)
+
+    def test_past_the_deadline_it_is_believed_at_once(self, store, reconciler, provider, literal):
+        provider.answer = always(INCOMPLETE)
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([literal])
+
+        assert (findings(done), types(store)) == ([Finding.RECOVERED], ["video.succeeded"])
+
+
+class TestPause:
+    @pytest.mark.parametrize("minutes", [5, 180], ids=["shorter-than-the-deadline", "longer-than-the-deadline"])
+    def test_a_job_that_waits_for_a_person_is_left_alone(self, store, reconciler, provider, literal, minutes):
+        provider.answer = always(Answer({**PAUSED.body, "pause": minutes}))
+        track(store, "vgen_1")
+        before = clock.now()
+
+        reconciler.run([literal])
+
+        wait = store.job("creative", "vgen_1").next_poll_at - before
+        assert timedelta(minutes=minutes) <= wait < timedelta(minutes=minutes + 1)
+
+    def test_it_has_its_usual_time_once_the_pause_is_over(self, store, reconciler, provider, literal):
+        provider.answer = always(PAUSED)
+        track(store, "vgen_1")
+
+        reconciler.run([literal])
+
+        known = store.job("creative", "vgen_1")
+        assert abs(known.deadline_at - known.next_poll_at - DUE.deadline) < timedelta(seconds=10)
+
+    def test_it_is_not_given_up_at_its_deadline(self, store, reconciler, provider, literal):
+        provider.answer = always(PAUSED)
+        track(store, "vgen_1", schedule=OVERDUE)
+
+        [done] = reconciler.run([literal])
+
+        assert (findings(done), types(store)) == ([Finding.OPEN], [])
+
+    def test_a_later_deadline_stays(self, store, reconciler, provider, literal):
+        provider.answer = always(PAUSED)
+        track(store, "vgen_1", schedule=replace(DUE, deadline=timedelta(days=30)))
+        deadline = store.job("creative", "vgen_1").deadline_at
+
+        reconciler.run([literal])
+
+        assert store.job("creative", "vgen_1").deadline_at == deadline
+
+    def test_it_is_not_waited_for_longer_than_a_week(self, store, reconciler, provider, literal):
+        provider.answer = always(Answer({**PAUSED.body, "pause": 60 * 24 * 30}))
+        track(store, "vgen_1")
+
+        reconciler.run([literal])
+
+        known = store.job("creative", "vgen_1")
+        assert known.deadline_at == known.created_at + timedelta(days=7)
+        assert known.next_poll_at <= known.deadline_at + timedelta(milliseconds=100)
+
+    @pytest.mark.parametrize(
+        ("days", "finding"),
+        [pytest.param(6.9, Finding.OPEN, id="within-a-week"), pytest.param(7, Finding.EXPIRED, id="after-a-week")],
+    )
+    def test_it_expires_after_a_week(self, store, database, reconciler, provider, literal, days, finding):
+        provider.answer = always(PAUSED)
+        track(store, "vgen_1", schedule=OVERDUE)
+        make_older(database, timedelta(days=days))
+
+        [done] = reconciler.run([literal])
+
+        assert findings(done) == [finding]
+
+    def test_it_is_announced_once(self, store, reconciler, provider, eager_literal):
+        provider.answer = always(Answer({**PAUSED.body, "pause": 0}))
+        track(store, "vgen_1")
+
+        with hearing(signals.job_paused) as heard:
+            for _ in range(3):
+                reconciler.run([eager_literal])
+
+        assert len(provider.asked) == 3
+        assert heard == [("creative", {"job": "vgen_1", "step": "top up your account"})]
+
+    def test_each_pause_is_announced(self, store, reconciler, provider, eager_literal):
+        paused = Answer({**PAUSED.body, "pause": 0})
+        provider.answer = in_turn(paused, RUNNING, paused)
+        track(store, "vgen_1")
+
+        with hearing(signals.job_paused) as heard:
+            for _ in range(3):
+                reconciler.run([eager_literal])
+
+        assert len(heard) == 2
+
+    def test_a_job_that_goes_on_is_announced_to_nobody(self, store, reconciler, provider, literal):
+        provider.answer = always(RUNNING)
+        track(store, "vgen_1")
+
+        with hearing(signals.job_paused) as heard:
+            reconciler.run([literal])
+
+        assert heard == []
+
+
+def make_older(database, age):
+    """Make all jobs older than they are."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE jobs SET created_at = ?", (clock.to_text(clock.now() - age),))
+
+
+class TestDeadlineOfTheSource:
+    def test_overrules_those_of_the_kinds(self, source):
+        schedules = replace(source, deadline=3 * HOUR).schedules
+
+        assert schedules == {kind: replace(schedule, deadline=3 * HOUR) for kind, schedule in CreativeAI.kinds.items()}
+
+    def test_those_of_the_kinds_count_where_there_is_none(self, source):
+        assert source.schedules == CreativeAI.kinds
+
+    def test_a_job_that_a_webhook_tells_of_gets_it(self, store, source):
+        webhook(replace(source, deadline=3 * HOUR), store, status="processing")
+
+        known = store.job("creative", "vgen_1")
+        assert known.deadline_at - known.created_at == 3 * HOUR
+
+    def test_a_job_that_waited_for_a_person_gets_it(self, store, reconciler, provider, literal):
+        provider.answer = always(PAUSED)
+        track(store, "vgen_1")
+
+        reconciler.run([replace(literal, deadline=3 * HOUR)])
+
+        known = store.job("creative", "vgen_1")
+        assert abs(known.deadline_at - known.next_poll_at - 3 * HOUR) < timedelta(seconds=10)
 
 
 class TestWithoutAKey:

@@ -163,7 +163,13 @@ class LocalEngine:
 
     def _attempt(self, run: _Run) -> None:
         source = self._sources.get(run.claim.event.source)
-        outcome = executor.run(run.claim, run.handler, access=source.access if source else None)
+        try:
+            access = source.access if source else None
+        # An adapter's mistake, such as a key that it cannot sign with.
+        except Exception as error:
+            outcome = executor.failed(run.claim, run.handler, f"the adapter failed: {type(error).__name__}")
+        else:
+            outcome = executor.run(run.claim, run.handler, access=access)
         self._record(run, outcome)
 
     def _abandon_overdue(self) -> None:

@@ -1,8 +1,8 @@
 """Getting a file at a URL that somebody else named."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import BinaryIO
 
@@ -65,10 +65,10 @@ def download(
         closing(Network(allow_private=True, keep=0)) as own,
     ):
         for _ in range(_MOST_REDIRECTS + 1):
-            covered = access is not None and access.covers(str(here))
+            covered = access is not None and _covers(access, here)
             headers = {**target.headers(), **(access.headers if access and covered else {})}
             ask = own.ask if covered else network.ask
-            with ask(httpx.Request("GET", here, headers=headers), deadline) as answer:
+            with ask(_request(here, headers), deadline) as answer:
                 match answer.status:
                     case 301 | 302 | 303 | 307 | 308:
                         here = _redirected(here, answer)
@@ -135,6 +135,20 @@ class _Target:
         return Download(
             url=without_query(str(here)), size=self.offset, content_type=answer.content_type, etag=self.etag
         )
+
+
+def _covers(access: Access, here: httpx.URL) -> bool:
+    """Whether the headers may go there. A base URL may be written in another way: upper case, the usual port."""
+    return replace(access, base_url=str(httpx.URL(access.base_url)).rstrip("/")).covers(str(here))
+
+
+def _request(here: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:
+    try:
+        return httpx.Request("GET", here, headers=headers)
+    except ValueError:
+        raise RequestFailed(
+            f"a header for {host_of(here)} holds what HTTP does not allow; see the api_key", retry=False, sent=False
+        ) from None
 
 
 def _redirected(here: httpx.URL, answer: Answer) -> httpx.URL:

@@ -15,6 +15,7 @@ from receiver_handlers.archive import Settings, archive, router
 
 from receiver import Cancel, Context, Done, Event, Output, Snooze, Status
 from receiver.errors import RequestFailed
+from receiver.models import Access
 
 FILM = b"film" * 50_000
 FILM_HASH = hashlib.sha256(FILM).hexdigest()
@@ -30,6 +31,7 @@ class Storage(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files = {}
         self.requests = []
+        self.keys = []
         self.cut = {}
         """How many bytes of a path to send before the connection breaks, once."""
         self.asked = threading.Event()
@@ -51,6 +53,7 @@ class Answer(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         asked = self.headers["Range"]
         self.server.requests.append((path, asked))
+        self.server.keys.append(self.headers["Authorization"])
         self.server.asked.set()
         self.server.open.wait()
         if path not in self.server.files:
@@ -95,7 +98,7 @@ def directory(tmp_path):
     return tmp_path / "media"
 
 
-def finished(*urls):
+def finished(*urls, authorized=False):
     return Event(
         source="creative",
         key="vgen_abc123:succeeded",
@@ -103,7 +106,7 @@ def finished(*urls):
         data={},
         job_id="vgen_abc123",
         status=Status.SUCCEEDED,
-        outputs=tuple(Output(url) for url in urls),
+        outputs=tuple(Output(url, authorized) for url in urls),
     )
 
 
@@ -374,6 +377,71 @@ class TestRefusal:
 
     def test_what_is_no_web_address_cancels(self, context):
         assert isinstance(archive(finished("data:image/png;base64,AA"), context), Cancel)
+
+
+class TestAuthorized:
+    """Outputs behind the provider's own API, at an address that may be private."""
+
+    @pytest.fixture
+    def context(self, context, storage):
+        access = Access(base_url=storage.url(""), headers={"Authorization": "Bearer private-key"})
+        return replace(changed(context, allow_private=False), access=access)
+
+    def test_is_saved_with_the_key(self, storage, context, directory):
+        archive(finished(storage.put("/a.mp4"), authorized=True), context)
+
+        assert files(directory) == [f"{FILM_HASH}.mp4"]
+        assert storage.keys == ["Bearer private-key"]
+
+    def test_goes_on_where_it_stopped(self, storage, context):
+        event = finished(storage.put("/a.mp4"), authorized=True)
+        storage.cut["/a.mp4"] = 100_000
+        fail(event, context)
+        archive(event, context)
+
+        assert storage.requests[1] == ("/a.mp4", "bytes=100000-")
+        assert storage.keys == ["Bearer private-key"] * 2
+
+    def test_what_it_says_has_no_key_in_it(self, storage, context):
+        done = archive(finished(storage.put("/a.mp4"), authorized=True), context)
+
+        assert "private-key" not in json.dumps(done.result)
+
+    def test_an_output_that_is_not_is_fetched_without_the_key(self, storage, context):
+        archive(finished(storage.put("/a.mp4")), changed(context, allow_private=True))
+
+        assert storage.keys == [None]
+
+    def test_an_output_that_is_not_may_not_be_private(self, storage, context):
+        outcome = archive(finished(storage.put("/a.mp4")), context)
+
+        assert isinstance(outcome, Cancel)
+        assert storage.requests == []
+
+    def test_each_output_is_fetched_as_it_says(self, storage, context):
+        plain = finished(storage.put("/a.mp4"))
+        own = finished(storage.put("/b.mp4"), authorized=True)
+        event = replace(plain, outputs=(*plain.outputs, *own.outputs))
+        archive(event, changed(context, allow_private=True))
+
+        assert storage.keys == [None, "Bearer private-key"]
+
+    def test_elsewhere_is_fetched_without_the_key(self, storage, context):
+        elsewhere = replace(context.access, base_url=storage.url("/api"))
+        archive(
+            finished(storage.put("/a.mp4"), authorized=True),
+            replace(changed(context, allow_private=True), access=elsewhere),
+        )
+
+        assert storage.keys == [None]
+
+    def test_without_access_it_is_fetched_like_others(self, storage, context):
+        archive(
+            finished(storage.put("/a.mp4"), authorized=True),
+            replace(changed(context, allow_private=True), access=None),
+        )
+
+        assert storage.keys == [None]
 
 
 class TestFiles:

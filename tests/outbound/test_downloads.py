@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from receiver.errors import AddressRefused, RequestFailed, TooLarge
+from receiver.models import Access
 from receiver.outbound import Download
 from tests.outbound.servers import LATE, PUBLIC, RESET, SOON, endless, fetch, header, http
 
@@ -195,6 +196,150 @@ class TestRedirects:
     def test_one_without_a_target_is_a_failure(self, serve):
         with pytest.raises(RequestFailed, match="redirects to nowhere"):
             fetch(serve(http(status=302)))
+
+
+KEY = "Bearer private-key"
+
+
+def access(base_url, key=KEY):
+    return Access(base_url=base_url, headers={"Authorization": key})
+
+
+def keys(server):
+    """What the server was sent of the key, request by request."""
+    return [header(request, "authorization") for request in server.requests]
+
+
+class TestAccess:
+    def test_goes_to_an_address_that_it_covers(self, serve):
+        server = serve(http(b"film"))
+
+        assert fetch(server, access=access(server.url(""))).size == 4
+        assert keys(server) == [[KEY]]
+
+    def test_what_it_covers_may_be_private(self, serve):
+        server = serve(http(b"film"))
+
+        assert fetch(server, access=access(server.url("")), allow_private=False).size == 4
+
+    def test_what_it_does_not_cover_may_not_be_private(self, serve):
+        server = serve(http(b"film"))
+        with pytest.raises(AddressRefused):
+            fetch(server, access=access(server.url("/files")), allow_private=False)
+
+        assert server.connections == 0
+
+    def test_asks_for_the_rest_with_the_key_too(self, serve):
+        server = serve(TestResume.REST)
+        fetch(server, io.BytesIO(b"fi"), offset=2, etag='"v1"', access=access(server.url("")))
+
+        assert (keys(server), header(server.requests[0], "range")) == ([[KEY]], ["bytes=2-"])
+
+    def test_nothing_is_sent_without_it(self, serve):
+        server = serve(http(b"film"))
+        fetch(server)
+
+        assert keys(server) == [[]]
+
+    def test_is_not_sent_to_where_a_covered_address_redirects(self, serve):
+        there = serve(http(b"film"))
+        here = serve(http(status=302, location=there.url()))
+        fetch(here, access=access(here.url("")))
+
+        assert (keys(here), keys(there)) == ([[KEY]], [[]])
+
+    def test_does_not_open_a_private_address_that_a_covered_one_redirects_to(self, serve):
+        secret = serve(http(b"secret"))
+        here = serve(http(status=302, location=secret.url()))
+        with pytest.raises(AddressRefused):
+            fetch(here, access=access(here.url("")), allow_private=False)
+
+        assert secret.connections == 0
+
+    def test_a_redirect_out_of_the_base_path_loses_it(self, serve):
+        server = serve(
+            lambda request: [http(b"film") if " /files " in request else http(status=302, location="/files")]
+        )
+        fetch(server.url("/api/a"), access=access(server.url("/api")))
+
+        assert keys(server) == [[KEY], []]
+
+    @pytest.mark.parametrize(
+        ("base_path", "path"),
+        [
+            pytest.param("/a", "/ab/c", id="begins-alike"),
+            pytest.param("/a", "/a/../b", id="dots"),
+            pytest.param("/a", "/b?x=/a/", id="query"),
+            pytest.param("/a", "/b/a/", id="below-another"),
+        ],
+    )
+    def test_is_not_sent_beside_the_base_path(self, serve, base_path, path):
+        server = serve(http(b"film"))
+        fetch(server.url(path), access=access(server.url(base_path)))
+
+        assert keys(server) == [[]]
+
+    def test_is_not_sent_to_a_port_that_begins_alike(self, serve):
+        server = serve(http(b"film"))
+        fetch(server, access=access(server.url("")[:-1]))
+
+        assert keys(server) == [[]]
+
+    @pytest.mark.parametrize("host", ["api.example.evil.example", "xapi.example", "evil.example"])
+    def test_is_not_sent_to_a_host_that_looks_alike(self, serve, names, host):
+        names[host] = ["127.0.0.1"]
+        server = serve(http(b"film"))
+        fetch(server.url(host=host), access=access(server.url("", host="api.example")))
+
+        assert keys(server) == [[]]
+
+    @pytest.mark.parametrize("between", ["@", ":1@", "\\@"])
+    def test_is_not_sent_to_a_host_behind_a_user_name(self, serve, names, between):
+        names["api.example"] = ["127.0.0.1"]
+        server = serve(http(b"film"))
+        with pytest.raises(RequestFailed):
+            fetch(f"http://api.example{between}127.0.0.1:{server.port}/", access=access("http://api.example"))
+
+        assert keys(server) == []
+
+    def test_is_not_sent_in_clear(self, serve, names):
+        names["api.example"] = ["127.0.0.1"]
+        server = serve(http(b"film"))
+        fetch(server.url(host="api.example"), access=access(f"https://api.example:{server.port}"))
+
+        assert keys(server) == [[]]
+
+    @pytest.mark.parametrize(
+        "base_url",
+        [
+            pytest.param("http://API.Example:{}", id="upper-case"),
+            pytest.param("http://api.example:{}/a/../b", id="dots"),
+        ],
+    )
+    def test_a_base_url_may_be_written_in_any_way(self, serve, names, base_url):
+        names["api.example"] = ["127.0.0.1"]
+        server = serve(http(b"film"))
+        configured = base_url.format(server.port)
+        fetch(f"{configured}/video.mp4", access=access(configured))
+
+        assert keys(server) == [[KEY]]
+
+    def test_a_base_url_may_name_the_usual_port(self, serve, internet):
+        server = serve(http(b"film"))
+        internet(server)
+        fetch(f"http://{PUBLIC}:80/video.mp4", access=access(f"http://{PUBLIC}:80"))
+
+        assert keys(server) == [[KEY]]
+
+    @pytest.mark.parametrize("key", ["Bearer k\u00e9y", "Bearer key\nX-Other: 1"])
+    def test_a_key_that_cannot_be_sent_is_a_failure_that_does_not_show_it(self, serve, key):
+        server = serve(http(b"film"))
+        with pytest.raises(RequestFailed, match="see the api_key") as caught:
+            fetch(server, access=access(server.url(""), key))
+
+        assert "key\n" not in str(caught.value)
+        assert "\u00e9" not in str(caught.value)
+        assert caught.value.retry is False
 
 
 class TestResume:

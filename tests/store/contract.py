@@ -1,5 +1,6 @@
 """What every store promises, as tests to inherit: give an `open_store` fixture."""
 
+import re
 import threading
 import time
 from collections import Counter
@@ -11,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from receiver.clock import to_text
 from receiver.models import (
     Budget,
     Claim,
+    Created,
     Delivery,
     Event,
     Failure,
+    Intent,
+    Job,
     Limits,
     Origin,
     Output,
@@ -70,19 +75,22 @@ def a_delivery(body: bytes = b"{}", *, source: str = SOURCE, via: Via = Via.WEBH
     return Delivery(source=source, body=body, received_at=AT, headers={"x-id": "1"}, path="/webhooks/x", via=via)
 
 
-def a_record(*events: Event, via: Via = Via.WEBHOOK, schedule: Schedule = NOT_DUE) -> Record:
-    """A delivery that proved to be genuine."""
+def a_record(
+    *events: Event, via: Via = Via.WEBHOOK, schedule: Schedule = NOT_DUE, intent: Intent | None = None
+) -> Record:
+    """A delivery that proved to be genuine; to the callback URL of an intent, if one is given."""
     source = events[0].source if events else SOURCE
     return Record(
         delivery=a_delivery(source=source, via=via),
         trust=Trust.CONFIRMED if via is Via.POLL else Trust.SIGNED,
         verdict=Verdict.RECORDED,
         events=events,
-        schedules={"video": schedule, "image": schedule},
+        schedules=dict.fromkeys(["video", "image", "batch"], schedule),
+        intent=intent and intent.id,
     )
 
 
-def a_hint(*events: Event, body: bytes | None = None) -> Record:
+def a_hint(*events: Event, body: bytes | None = None, intent: Intent | None = None) -> Record:
     """A delivery that nobody signed."""
     source = events[0].source if events else SOURCE
     return Record(
@@ -91,6 +99,7 @@ def a_hint(*events: Event, body: bytes | None = None) -> Record:
         verdict=Verdict.HINT,
         events=events,
         schedules={"video": DUE},
+        intent=intent and intent.id,
     )
 
 
@@ -148,6 +157,20 @@ def all_events(store: Store) -> list[Row]:
 def track(store: Store, *job_ids: str, schedule: Schedule = DUE) -> None:
     for job_id in job_ids:
         store.track(SOURCE, job_id, kind="video", schedule=schedule)
+
+
+def intend(store: Store, *, source: str = SOURCE, kind: str = "video", **metadata: Any) -> Intent:
+    return store.intend(source, kind=kind, metadata=metadata)
+
+
+def settle(store: Store, intent: Intent, *created: Created, schedule: Schedule = DUE) -> list[Job]:
+    """Settle an intent with these jobs, or with one video."""
+    jobs = created or (Created(job_id="job_1", kind="video"),)
+    return store.settle(intent, jobs, schedules={"video": schedule, "batch": schedule})
+
+
+def all_intents(store: Store) -> list[Row]:
+    return store.list_intents(source=None, limit=MANY)
 
 
 def claim_polls(
@@ -268,7 +291,10 @@ class StoreContract:
     def test_keeps_the_event_whole(self, store):
         event = an_event(
             data={"prompt": "夜明け \ud800 \0", "list": [1.5, None, True, {"a": 10**30}]},
-            outputs=(Output("https://cdn.example/a.mp4?x=%20"), Output("https://cdn.example/b.mp4")),
+            outputs=(
+                Output("https://cdn.example/a.mp4?x=%20"),
+                Output("https://api.example/b/content", authorized=True),
+            ),
             failure=Failure("too long", code="timeout"),
             occurred_at=AT,
         )
@@ -701,8 +727,312 @@ class StoreContract:
 
         assert (the_job(store).deadline_at, the_job(store).next_poll_at) == (before.deadline_at, before.next_poll_at)
 
+    def test_a_job_that_is_expected_again_may_be_told_incomplete_as_often_as_before(self, store):
+        track(store, "job_1")
+        store.record_poll(the_job(store), PollResult(wait=HOUR, incomplete=True))
+        store.receive(a_record(an_event(status=Status.LOST)))
+
+        track(store, "job_1")
+
+        assert the_job(store).incomplete_count == 0
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            pytest.param({"user": 7, "plan": None}, {"user": None}, id="null"),
+            pytest.param({"user": {"id": 7}, "plan": {"a": 1}}, {"user": {"name": "Ada"}}, id="object"),
+        ],
+    )
+    def test_merging_replaces_whole_values_and_drops_none(self, store, first, second):
+        for metadata in (first, second):
+            store.track(SOURCE, "job_1", kind="video", schedule=DUE, metadata=metadata)
+
+        assert the_job(store).metadata == first | second
+
+    def test_keeps_the_providers_other_name_for_a_job(self, store):
+        store.track(SOURCE, "job_1", kind="video", schedule=DUE, reference="creation_1")
+
+        assert the_job(store).reference == "creation_1"
+
+    @pytest.mark.parametrize(
+        ("told", "kept"),
+        [pytest.param(None, "creation_1", id="not-told"), pytest.param("creation_2", "creation_2", id="told-another")],
+    )
+    def test_tracking_again_sets_the_other_name_only_if_it_is_told(self, store, told, kept):
+        store.track(SOURCE, "job_1", kind="video", schedule=DUE, reference="creation_1")
+
+        store.track(SOURCE, "job_1", kind="video", schedule=DUE, reference=told)
+
+        assert the_job(store).reference == kept
+
     def test_gives_no_job_that_it_does_not_know(self, store):
         assert store.job(SOURCE, "job_1") is None
+
+    # A job is about to be created
+
+    def test_an_intent_is_there_for_others(self, store, open_store):
+        intent = store.intend(SOURCE, kind="video", metadata={"user": 7, "tags": ["夜明け", None]})
+
+        assert (intent.source, intent.kind, intent.error) == (SOURCE, "video", None)
+        assert open_store().intent(intent.id) == intent
+
+    def test_an_intent_needs_no_metadata(self, store):
+        assert store.intend(SOURCE, kind="video").metadata == {}
+
+    def test_an_intents_id_cannot_be_guessed_and_fits_a_url(self, store):
+        ids = {intend(store).id for _ in range(20)}
+
+        assert len(ids) == 20
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]{22}", intent_id) for intent_id in ids)
+
+    def test_an_intent_is_no_job(self, store):
+        intend(store)
+
+        assert store.list_jobs(source=None, status=None, open_only=False, limit=MANY) == []
+
+    def test_an_intent_spends_a_request_of_the_budget(self, store):
+        track(store, "job_1", "job_2")
+        intend(store)
+
+        assert len(claim_polls(store, budget=Budget(2, per=HOUR))) == 1
+
+    def test_an_intent_spends_a_request_of_what_remains(self, store):
+        track(store, "job_1", "job_2")
+        store.remember_limits(SOURCE, Limits(count=100, remaining=2, resets_after=HOUR))
+        intend(store)
+
+        assert len(claim_polls(store)) == 1
+
+    def test_an_intent_spends_nothing_of_other_sources(self, store):
+        track(store, "job_1")
+        intend(store, source="other")
+
+        assert claim_polls(store, budget=Budget(1, per=HOUR)) == ["job_1"]
+
+    # It was created, or not
+
+    def test_settling_tracks_the_jobs(self, store):
+        clip = Created(job_id="job_1", kind="video", reference="creation_1")
+        batch = Created(job_id="job_2", kind="batch")
+
+        settle(store, intend(store, user=7), clip, batch)
+
+        known = [the_job(store, job_id) for job_id in ("job_1", "job_2")]
+        assert [(job.kind, job.reference) for job in known] == [("video", "creation_1"), ("batch", None)]
+        assert [(job.status, job.origin, job.metadata) for job in known] == [
+            (Status.QUEUED, Origin.TRACK, {"user": 7})
+        ] * 2
+
+    def test_settling_gives_the_jobs_in_order(self, store):
+        created = [Created(job_id=f"job_{number}", kind="video") for number in (2, 0, 1)]
+
+        jobs = settle(store, intend(store, user=7), *created)
+
+        assert jobs == [the_job(store, job.job_id) for job in created]
+
+    def test_each_settled_job_is_polled_when_its_kind_says(self, store):
+        created = [Created(job_id="job_1", kind="video"), Created(job_id="job_2", kind="image")]
+
+        store.settle(intend(store), created, schedules={"video": DUE, "image": NOT_DUE})
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_settling_drops_the_intent(self, store):
+        intent = intend(store)
+        settle(store, intent)
+
+        assert store.intent(intent.id) is None
+        assert all_intents(store) == []
+
+    def test_settling_leaves_other_intents(self, store):
+        other = intend(store)
+        settle(store, intend(store))
+
+        assert store.intent(other.id) == other
+
+    def test_settling_merges_what_is_said_of_a_known_job(self, store):
+        store.track(SOURCE, "job_1", kind="other", schedule=DUE, metadata={"user": 1, "plan": "free"})
+
+        [job] = settle(store, intend(store, user=7))
+
+        assert (job.kind, job.metadata) == ("video", {"user": 7, "plan": "free"})
+
+    def test_settling_does_not_open_a_job_that_ended(self, store):
+        store.receive(a_record(an_event()))
+
+        [job] = settle(store, intend(store, user=7))
+
+        assert (job.status, job.next_poll_at, job.metadata) == (Status.SUCCEEDED, None, {"user": 7})
+
+    def test_settling_twice_is_harmless(self, store):
+        intent = intend(store, user=7)
+        first = settle(store, intent)
+
+        assert settle(store, intent) == first
+
+    def test_settles_all_or_nothing(self, store):
+        intent = intend(store)
+        with pytest.raises(KeyError):
+            settle(store, intent, Created(job_id="job_1", kind="video"), Created(job_id="job_2", kind="unheard-of"))
+
+        assert store.job(SOURCE, "job_1") is None
+        assert store.intent(intent.id) == intent
+
+    def test_keeps_why_nobody_knows_what_an_intent_led_to(self, store):
+        intent = intend(store)
+
+        assert store.doubt(intent, "the answer was lost")
+        assert store.intent(intent.id) == replace(intent, error="the answer was lost")
+
+    def test_doubts_one_intent(self, store):
+        other = intend(store)
+        store.doubt(intend(store), "the answer was lost")
+
+        assert store.intent(other.id) == other
+
+    def test_does_not_doubt_an_intent_that_is_settled(self, store):
+        intent = intend(store)
+        settle(store, intent)
+
+        assert not store.doubt(intent, "the answer was lost")
+        assert store.intent(intent.id) is None
+
+    def test_withdraws_an_intent_once(self, store):
+        intent, other = intend(store), intend(store)
+
+        assert [store.withdraw(intent.id), store.withdraw(intent.id)] == [True, False]
+        assert [store.intent(intent.id), store.intent(other.id)] == [None, other]
+
+    def test_gives_no_intent_that_it_does_not_have(self, store):
+        assert store.intent("A" * 22) is None
+
+    # A callback names its intent
+
+    def test_a_callback_gives_its_job_the_metadata(self, store):
+        intent = intend(store, user=7)
+
+        store.receive(a_record(an_event(), intent=intent))
+
+        job = the_job(store)
+        assert (job.status, job.origin, job.metadata) == (Status.SUCCEEDED, Origin.TRACK, {"user": 7})
+
+    def test_whoever_handles_the_callback_finds_the_metadata(self, store):
+        intent = intend(store, user=7)
+        [event] = store.receive(a_record(an_event(), intent=intent)).events
+        store.route({event.id: [HANDLER]})
+
+        [claimed] = claim(store)
+
+        assert claimed.job.metadata == {"user": 7}
+
+    def test_a_callback_gives_every_job_it_speaks_of_the_metadata(self, store):
+        intent = intend(store, kind="batch", user=7)
+        clips = [an_event("job_1"), an_event("job_2", Status.FAILED)]
+
+        store.receive(a_record(*clips, an_event("job_3", kind="batch"), intent=intent))
+
+        assert [the_job(store, f"job_{number}").metadata for number in (1, 2, 3)] == [{"user": 7}] * 3
+
+    def test_what_a_job_was_tracked_with_counts_more_than_what_its_callback_brings(self, store):
+        store.track(SOURCE, "job_1", kind="video", schedule=DUE, metadata={"user": 1, "plan": None})
+
+        store.receive(a_record(an_event(), intent=intend(store, user=7, plan="pro", order=17)))
+
+        assert the_job(store).metadata == {"user": 1, "plan": None, "order": 17}
+
+    def test_a_callback_about_the_job_that_was_asked_for_closes_the_intent(self, store):
+        intent = intend(store)
+
+        store.receive(a_record(an_event(status=Status.RUNNING), intent=intent))
+
+        assert store.intent(intent.id) is None
+
+    def test_a_callback_about_a_part_of_what_was_asked_for_leaves_the_intent_open(self, store):
+        intent = intend(store, kind="batch", user=7)
+
+        store.receive(a_record(an_event("job_1"), intent=intent))
+
+        assert store.intent(intent.id) == intent
+        assert the_job(store).metadata == {"user": 7}
+
+    def test_a_callback_that_tells_nothing_new_closes_the_intent_too(self, store):
+        store.receive(a_record(an_event(), via=Via.POLL))
+        intent = intend(store, user=7)
+
+        assert store.receive(a_record(an_event(), intent=intent)).repeated
+        assert store.intent(intent.id) is None
+        assert the_job(store).metadata == {"user": 7}
+
+    def test_a_callback_that_names_an_intent_of_another_source_is_one_without(self, store):
+        intent = intend(store, source="other", user=7)
+
+        assert len(store.receive(a_record(an_event(), intent=intent)).events) == 1
+        assert store.intent(intent.id) == intent
+        assert (the_job(store).metadata, the_job(store).origin) == ({}, Origin.EVENT)
+
+    def test_a_callback_that_names_no_open_intent_is_one_without(self, store):
+        intent = intend(store, user=7)
+        store.withdraw(intent.id)
+
+        assert len(store.receive(a_record(an_event(), intent=intent)).events) == 1
+        assert (the_job(store).metadata, the_job(store).origin) == ({}, Origin.EVENT)
+
+    def test_a_callback_changes_no_other_job(self, store):
+        track(store, "job_2")
+
+        store.receive(a_record(an_event(), intent=intend(store, user=7)))
+
+        assert the_job(store, "job_2").metadata == {}
+
+    def test_a_callback_that_cannot_be_read_leaves_the_intent_open(self, store):
+        intent = intend(store)
+
+        store.receive(replace(unreadable(), intent=intent.id))
+
+        assert store.intent(intent.id) == intent
+
+    def test_an_intent_can_be_settled_after_its_callback(self, store):
+        intent = intend(store, user=7, plan=None)
+        store.receive(a_record(an_event(), intent=intent))
+
+        [job] = settle(store, intent, Created(job_id="job_1", kind="video", reference="creation_1"))
+
+        assert (job.status, job.next_poll_at, job.reference) == (Status.SUCCEEDED, None, "creation_1")
+        assert job.metadata == {"user": 7, "plan": None}
+
+    def test_an_intent_whose_callback_has_come_is_not_doubted(self, store):
+        intent = intend(store)
+        store.receive(a_record(an_event(), intent=intent))
+
+        assert not store.doubt(intent, "the answer was lost")
+
+    def test_a_callback_settles_an_intent_that_is_doubted(self, store):
+        intent = intend(store, user=7)
+        store.doubt(intent, "the answer was lost")
+
+        store.receive(a_record(an_event(), intent=intent))
+
+        assert (the_job(store).metadata, store.intent(intent.id)) == ({"user": 7}, None)
+
+    def test_a_hint_that_names_an_intent_tells_of_a_job_like_others(self, store):
+        intent = intend(store, user=7)
+
+        store.receive(a_hint(an_event(), intent=intent))
+
+        job = the_job(store)
+        assert (job.status, job.origin, job.metadata) == (Status.QUEUED, Origin.TRACK, {"user": 7})
+        assert store.intent(intent.id) is None
+        assert claim_polls(store) == ["job_1"]
+
+    def test_a_hint_that_is_turned_away_leaves_its_intent_open(self, open_store):
+        store = open_store(max_hints=1)
+        store.receive(a_hint(an_event("job_1")))
+        intent = intend(store, user=7)
+
+        store.receive(a_hint(an_event("job_2"), intent=intent))
+
+        assert store.job(SOURCE, "job_2") is None
+        assert store.intent(intent.id) == intent
 
     # Events become dispatches
 
@@ -1346,6 +1676,61 @@ class StoreContract:
         job = the_job(store)
         assert (job.status, job.raw_status, job.progress) == (Status.RUNNING, "processing", 40.0)
 
+    def test_a_poll_tells_what_is_being_done(self, store):
+        track(store, "job_1")
+
+        store.record_poll(the_job(store), PollResult(wait=HOUR, step="upscaling"))
+
+        assert the_job(store).step == "upscaling"
+
+    @pytest.mark.parametrize(
+        ("error", "step"),
+        [pytest.param(None, None, id="answer"), pytest.param("HTTP 500", "upscaling", id="no-answer")],
+    )
+    def test_what_is_being_done_holds_until_the_next_answer(self, store, error, step):
+        track(store, "job_1")
+        store.record_poll(the_job(store), PollResult(wait=HOUR, step="upscaling"))
+
+        store.record_poll(the_job(store), PollResult(wait=HOUR, error=error))
+
+        assert the_job(store).step == step
+
+    @pytest.mark.parametrize(
+        ("told", "kept"),
+        [pytest.param(None, "creation_1", id="not-told"), pytest.param("creation_2", "creation_2", id="told-another")],
+    )
+    def test_a_poll_tells_the_providers_other_name_for_a_job(self, store, told, kept):
+        track(store, "job_1")
+        store.record_poll(the_job(store), PollResult(wait=HOUR, reference="creation_1"))
+
+        store.record_poll(the_job(store), PollResult(wait=HOUR, reference=told))
+
+        assert the_job(store).reference == kept
+
+    def test_counts_polls_that_told_the_end_without_the_result(self, store):
+        track(store, "job_1")
+
+        for incomplete in (True, False, True):
+            store.record_poll(the_job(store), PollResult(wait=HOUR, status=Status.SUCCEEDED, incomplete=incomplete))
+
+        assert the_job(store).incomplete_count == 2
+
+    def test_a_poll_may_put_the_deadline_off(self, store):
+        track(store, "job_1")
+        later = the_job(store).deadline_at + HOUR
+
+        store.record_poll(the_job(store), PollResult(wait=HOUR, deadline_at=later))
+
+        assert the_job(store).deadline_at == later
+
+    def test_a_poll_leaves_the_deadline_where_it_is(self, store):
+        track(store, "job_1")
+        before = the_job(store)
+
+        store.record_poll(before, PollResult(wait=HOUR))
+
+        assert the_job(store).deadline_at == before.deadline_at
+
     def test_a_poll_alone_does_not_end_a_job(self, store):
         track(store, "job_1")
 
@@ -1435,6 +1820,36 @@ class StoreContract:
 
         rows = store.list_jobs(**({"source": None, "status": None, "open_only": False, "limit": MANY} | wanted))
         assert [row["job"] for row in rows] == job_ids
+
+    @pytest.mark.parametrize(
+        ("wanted", "kinds"),
+        [
+            pytest.param({"source": None, "limit": 10}, ["batch", "image", "video"], id="newest-first"),
+            pytest.param({"source": None, "limit": 1}, ["batch"], id="limit"),
+            pytest.param({"source": "other"}, ["image"], id="source"),
+        ],
+    )
+    def test_lists_intents(self, store, wanted, kinds):
+        intend(store, kind="video")
+        intend(store, kind="image", source="other")
+        intend(store, kind="batch")
+
+        assert [row["kind"] for row in store.list_intents(**({"limit": MANY} | wanted))] == kinds
+
+    def test_lists_an_intent_like_a_job_of_unknown_status(self, store):
+        intent = intend(store, user=7)
+        store.doubt(intent, "the answer was lost")
+
+        [row] = all_intents(store)
+        assert row.pop("created_at") == to_text(intent.created_at)
+        assert row == {
+            "source": SOURCE,
+            "intent": intent.id,
+            "kind": "video",
+            "status": "unknown",
+            "last_error": "the answer was lost",
+            "metadata": {"user": 7},
+        }
 
     @pytest.mark.parametrize(
         ("wanted", "keys"),

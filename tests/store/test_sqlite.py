@@ -1,6 +1,7 @@
 """SQLite: the contract of all stores, then what is its own."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from sqlite_utils import Database
 
 from receiver.config import from_tables
 from receiver.errors import ConfigError, StoreUnavailable
+from receiver.models import Output
 from receiver.store import open_store as open_configured
 from receiver.store.sqlite import SQLiteStore, connection
 from receiver.store.sqlite.schema import migrate, migrations
@@ -159,6 +161,79 @@ def test_opens_again_what_it_made(database):
 
     with opened(database) as store:
         assert len(all_events(store)) == 1
+
+
+@pytest.fixture
+def first_version(database):
+    """A database as the first migration made it, with something in it; its rows."""
+    links = ["https://cdn.example/a.mp4?x=%20&y=1", 'https://cdn.example/夜明け".png']
+    with contextlib.closing(connection.connect(database)) as old:
+        migrations.apply(Database(old), stop_before="submit_and_follow")
+        old.execute(
+            """
+            INSERT INTO jobs (source, job_id, kind, status, raw_status, progress, metadata, origin, created_at,
+                updated_at, deadline_at, next_poll_at, poll_count)
+            VALUES ('creative', 'job_1', 'video', 'running', 'processing', 42.5, '{"user": 7}', 'track',
+                '2026-03-09T16:13:00.000Z', '2026-03-09T16:14:00.000Z', '2026-03-09T17:13:00.000Z',
+                '2026-03-09T16:15:00.000Z', 3)
+            """
+        )
+        old.executemany(
+            """
+            INSERT INTO events (source, key, type, job_id, kind, status, standing, trust, via, outputs, data,
+                recorded_at, delivery_id)
+            VALUES ('creative', ?, 'video.generation.completed', 'job_2', 'video', 'succeeded', 'current', 'signed',
+                'webhook', ?, '{"id": "job_2"}', '2026-03-09T16:13:00.000Z', 9)
+            """,
+            [("job_2:succeeded", json.dumps(links)), ("job_3:failed", "[]")],
+        )
+        return all_rows(old)
+
+
+def all_rows(connection):
+    """What is in the tables of ours, by table."""
+    return {table.name: list(table.rows) for table in Database(connection).tables if not table.name.startswith("_")}
+
+
+def test_an_upgrade_loses_nothing(database, first_version):
+    with opened(database), contextlib.closing(sqlite3.connect(database)) as new:
+        after = all_rows(new)
+
+    [job] = after["jobs"]
+    assert job == first_version["jobs"][0] | {"step": None, "reference": None, "incomplete_count": 0}
+    kept = [row | {"outputs": None} for row in after["events"]]
+    assert kept == [row | {"outputs": None} for row in first_version["events"]]
+    assert len(kept) == 2
+
+
+def test_what_was_recorded_before_an_upgrade_can_be_read_after(database, first_version):
+    with opened(database) as store:
+        links, nothing = store.event(1), store.event(2)
+        job = store.job("creative", "job_1")
+
+    assert links.outputs == (
+        Output("https://cdn.example/a.mp4?x=%20&y=1"),
+        Output('https://cdn.example/夜明け".png'),
+    )
+    assert nothing.outputs == ()
+    assert (job.metadata, job.progress, job.incomplete_count) == ({"user": 7}, 42.5, 0)
+
+
+def test_an_upgraded_database_knows_what_it_recorded_before(database, first_version):
+    with opened(database) as store:
+        assert store.receive(a_record(an_event("job_2"))).repeated
+
+
+def test_processes_that_upgrade_a_file_at_once_all_succeed(database, first_version):
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(child(OPEN, database)) for _ in range(4)]
+        for process in processes:
+            said(process, "ready")
+        for process in processes:
+            tell(process)
+
+        for process in processes:
+            said(process, "opened")
 
 
 def test_refuses_a_database_of_a_newer_version(database):

@@ -4,12 +4,13 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from receiver.clock import to_text
 from receiver.models import Created, Event, Intent, Job, Schedule
 from receiver.store.sqlite.connection import now_in
-from receiver.store.sqlite.jobs import spend, track
+from receiver.store.sqlite.jobs import job_row, merged, spend, track
 from receiver.store.sqlite.rows import job_of
 
 
@@ -20,6 +21,8 @@ def intend(db: sqlite3.Connection, source: str, kind: str, metadata: Mapping[str
         "INSERT INTO intents (id, source, kind, metadata, created_at) VALUES (?, ?, ?, ?, ?)",
         (intent.id, source, kind, json.dumps(dict(metadata), allow_nan=False), to_text(now)),
     )
+    # Polls forget what their budget no longer counts; a source may see none for long. No budget's span is longer.
+    db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - timedelta(hours=1))))
     spend(db, source, 1, now)
     return intent
 
@@ -47,17 +50,18 @@ def settle(
 def fulfil(db: sqlite3.Connection, intent_id: str, events: Sequence[Event]) -> None:
     """Give the intent's metadata to the jobs that its callback speaks of, should the answer not have come yet.
 
-    The job that was asked for is then known, so the intent is dropped.
+    Once the job that was asked for is known, the intent is dropped.
     """
     row = db.execute("SELECT * FROM intents WHERE id = ?", (intent_id,)).fetchone()
     for event in events:
         if row is None or event.source != row["source"]:
             return
+        job = job_row(db, event.source, event.job_id) if event.job_id is not None else None
+        if job is None:
+            continue
         db.execute(
-            """
-            UPDATE jobs SET metadata = json_patch(?, metadata), origin = 'track' WHERE source = ? AND job_id = ?
-            """,
-            (row["metadata"], event.source, event.job_id),
+            "UPDATE jobs SET metadata = ?, origin = 'track' WHERE id = ?",
+            (merged(row["metadata"], job["metadata"]), job["id"]),
         )
         if event.kind == row["kind"]:
             withdraw(db, intent_id)

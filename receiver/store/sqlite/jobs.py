@@ -17,7 +17,7 @@ def open_again(db: sqlite3.Connection, job: int, schedule: Schedule, now: dateti
     db.execute(
         """
         UPDATE jobs SET status = 'queued', finished_at = NULL, deadline_at = ?, next_poll_at = ?, error_count = 0,
-            missing_count = 0
+            missing_count = 0, incomplete_count = 0
         WHERE id = ?
         """,
         (to_text(now + schedule.deadline), to_text(now + schedule.first), job),
@@ -26,9 +26,14 @@ def open_again(db: sqlite3.Connection, job: int, schedule: Schedule, now: dateti
 
 def job_row(db: sqlite3.Connection, source: str, job_id: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = db.execute(
-        "SELECT id, status, raw_status FROM jobs WHERE source = ? AND job_id = ?", (source, job_id)
+        "SELECT id, status, raw_status, metadata FROM jobs WHERE source = ? AND job_id = ?", (source, job_id)
     ).fetchone()
     return row
+
+
+def merged(known: str, told: str) -> str:
+    """Two objects as one; where both have a name, the second's value. SQLite's `json_patch` drops what is null."""
+    return json.dumps({**json.loads(known), **json.loads(told)})
 
 
 def insert_job(
@@ -86,13 +91,13 @@ def track(
     if known is None:
         insert_job(db, source, job_id, kind, schedule, "track", now, metadata=metadata, reference=reference)
         return True
+    told = json.dumps(dict(metadata or {}), allow_nan=False)
     db.execute(
         """
-        UPDATE jobs SET kind = ?, metadata = json_patch(metadata, ?), reference = coalesce(?, reference),
-            origin = 'track', updated_at = ?
+        UPDATE jobs SET kind = ?, metadata = ?, reference = coalesce(?, reference), origin = 'track', updated_at = ?
         WHERE id = ?
         """,
-        (kind, json.dumps(dict(metadata or {}), allow_nan=False), reference, to_text(now), known["id"]),
+        (kind, merged(known["metadata"], told), reference, to_text(now), known["id"]),
     )
     if Status(known["status"]).ours:
         open_again(db, known["id"], schedule, now)

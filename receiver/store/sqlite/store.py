@@ -64,7 +64,13 @@ class SQLiteStore(Store):
     # A delivery comes in
 
     def receive(self, record: Record) -> Receipt:
-        receipt = self._writer.run(lambda db: self._receive(db, record))
+        def work(db: sqlite3.Connection) -> Receipt:
+            receipt = self._receive(db, record)
+            if record.intent is not None:
+                intents.fulfil(db, record.intent, record.events)
+            return receipt
+
+        receipt = self._writer.run(work)
         if receipt.events:
             self.wake()
         return receipt
@@ -90,8 +96,6 @@ class SQLiteStore(Store):
             stored, first_seen = store_event(db, event, record, delivery_id, now)
             events.append(stored)
             unknown += [stored] if first_seen else []
-        if record.intent is not None:
-            intents.fulfil(db, record.intent, record.events)
         return Receipt(delivery_id=delivery_id, repeated=False, events=tuple(events), unknown_statuses=tuple(unknown))
 
     def _keep_unproven(self, db: sqlite3.Connection, record: Record, now: datetime) -> Receipt:
@@ -116,8 +120,6 @@ class SQLiteStore(Store):
             )
         for event in record.events:
             self._make_due(db, event, record.schedules, now)
-        if record.intent is not None:
-            intents.fulfil(db, record.intent, record.events)
         return Receipt(delivery_id=delivery_id, repeated=row is not None)
 
     def _bounded(self, record: Record) -> Record:
@@ -393,7 +395,7 @@ class SQLiteStore(Store):
         return self._rows(
             """
             SELECT source, id AS intent, kind, 'unknown' AS status, created_at, error AS last_error, metadata
-            FROM intents WHERE (:source IS NULL OR source = :source) ORDER BY created_at DESC LIMIT :limit
+            FROM intents WHERE (:source IS NULL OR source = :source) ORDER BY created_at DESC, rowid DESC LIMIT :limit
             """,
             {"source": source, "limit": limit},
         )
