@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from receiver.models import Delivery, Event, Failure, Job, Output, Status, Trust
-from receiver.outcomes import Cancel, Done, Snooze
+from receiver.outcomes import Cancel, Done, PermanentError, RetryAfter, Snooze
 from receiver.routing import Context, HandlerSettings, Router
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ __all__ = [
     "HandlerSettings",
     "Job",
     "Output",
+    "PermanentError",
     "Receiver",
+    "RetryAfter",
     "Router",
     "Snooze",
     "Status",

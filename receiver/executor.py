@@ -4,11 +4,13 @@ import json
 import logging
 from datetime import timedelta
 
+from receiver import clock
 from receiver.backoff import next_attempt
 from receiver.masking import mask_urls
 from receiver.models import Access, Claim
-from receiver.outcomes import Cancel, Decision, Done, Outcome, Snooze
-from receiver.routing import Context, Handler
+from receiver.outbound import HandlerClient
+from receiver.outcomes import Cancel, Decision, Done, Outcome, PermanentError, RetryAfter, Snooze
+from receiver.routing import BoundLogger, Context, Handler
 
 _log = logging.getLogger(__name__)
 
@@ -17,8 +19,10 @@ _SHORTEST_SNOOZE = timedelta(seconds=1)
 _LONGEST_SNOOZE = timedelta(days=3650)
 
 
-def run(claim: Claim, handler: Handler, *, access: Access | None = None) -> Outcome:
-    """What the handler made of the event. `access` opens the addresses of the event's source."""
+def run(
+    claim: Claim, handler: Handler, *, access: Access | None = None, client: HandlerClient | None = None
+) -> Outcome:
+    """What the handler made of the event. `access` opens the source's own addresses, `client` is for all others."""
     if claim.attempt > handler.max_attempts:
         # Each attempt before took its worker down, so there was nobody to count it.
         return Outcome(decision=Decision.DEAD, error="the worker died or froze in every attempt")
@@ -27,10 +31,17 @@ def run(claim: Claim, handler: Handler, *, access: Access | None = None) -> Outc
         job=claim.job,
         attempt=claim.attempt,
         idempotency_key=claim.idempotency_key,
+        deadline=clock.now() + handler.timeout,
         access=access,
+        client=client,
+        log=BoundLogger(handler.name, event_id=claim.event.id, job=claim.event.job_id, attempt=claim.attempt),
     )
     try:
         return _decided(handler.call(claim.event, context), handler)
+    except PermanentError as error:
+        return Outcome(decision=Decision.DEAD, error=_described(error))
+    except RetryAfter as error:
+        return failed(claim, handler, _described(error), wait=min(error.wait, handler.longest_wait))
     # A handler may raise anything, SystemExit included; it harms only its own dispatch.
     except BaseException as error:
         return failed(claim, handler, _described(error))
@@ -41,11 +52,12 @@ def overran(claim: Claim, handler: Handler) -> Outcome:
     return failed(claim, handler, f"took longer than {handler.timeout.total_seconds():g} s")
 
 
-def failed(claim: Claim, handler: Handler, error: str) -> Outcome:
-    """Retry later, or a dead letter if that was the last attempt."""
+def failed(claim: Claim, handler: Handler, error: str, *, wait: timedelta | None = None) -> Outcome:
+    """Retry after `wait`, by default the next one of the backoff; a dead letter if that was the last attempt."""
     if claim.attempt >= handler.max_attempts:
         return Outcome(decision=Decision.DEAD, error=error)
-    wait = next_attempt(claim.attempt, first=handler.first_wait, longest=handler.longest_wait)
+    if wait is None:
+        wait = next_attempt(claim.attempt, first=handler.first_wait, longest=handler.longest_wait)
     return Outcome(decision=Decision.RETRY, wait=wait, error=error)
 
 

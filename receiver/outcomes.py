@@ -1,4 +1,4 @@
-"""What an attempt can decide. Handlers return the first three; the executor turns everything into an `Outcome`."""
+"""What an attempt can decide. Handlers return or raise the first five; all of it becomes an `Outcome`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from receiver.models import State
+
+_LONGEST_WAIT = 10.0**9
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,21 @@ class Cancel:
     """Never: stop for good, for a reason a person will read."""
 
     reason: str
+
+
+class PermanentError(Exception):
+    """Raise it where trying again cannot help: the dispatch becomes a dead letter at once."""
+
+
+class RetryAfter(Exception):
+    """Raise it where somebody says when to try again: the attempt counts, and the next comes after `wait`.
+
+    `wait` is a duration or a number of seconds; the handler's `longest_wait` is the most that is waited.
+    """
+
+    def __init__(self, wait: timedelta | float, reason: str = "asked to try again later") -> None:
+        super().__init__(reason)
+        self.wait = wait if isinstance(wait, timedelta) else timedelta(seconds=min(max(wait, 0), _LONGEST_WAIT))
 
 
 class Decision(StrEnum):

@@ -1,15 +1,16 @@
 """Which handlers want which event."""
 
 import inspect
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from receiver.models import Access, Event, Job, Status
+from receiver.models import Access, Event, Job, Response, Status
 
 HandlerFunction = Callable[..., object]
 _F = TypeVar("_F", bound=HandlerFunction)
@@ -19,6 +20,41 @@ class HandlerSettings(BaseModel):
     """Base of a handler's own settings: the keys of its table that are not Receiver's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Client(Protocol):
+    """The way out: HTTP with limits on time, size and addresses. `receiver.outbound.HandlerClient` is one."""
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        timeout: timedelta = timedelta(seconds=30),
+        max_bytes: int = 2**20,
+        allow_private: bool = False,
+    ) -> Response:
+        """The answer, whatever its status; redirects are not followed.
+
+        Raises:
+            AddressRefused: it leads to a private address, and may not.
+            TooLarge: the answer is over the size limit.
+            RequestFailed: there is no answer, or not in time.
+        """
+
+
+class BoundLogger(logging.LoggerAdapter[logging.Logger]):
+    """A handler's logger, whose lines say which event, job and attempt they are about."""
+
+    def __init__(self, handler: str = "handler", **facts: object) -> None:
+        super().__init__(logging.getLogger(f"receiver.handlers.{handler}"), {"handler": handler, **facts})
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Add the facts to those of the line."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +68,12 @@ class Context:
     attempt: int = 1
     idempotency_key: str = ""
     """The same on every retry, another on a replay: give it to whatever must not happen twice."""
+    deadline: datetime | None = None
+    """When the attempt's time is over."""
+    client: Client | None = None
+    """The way out, for calls of the handler's own."""
+    log: BoundLogger = field(default_factory=BoundLogger, repr=False)
+    """A logger that says which event, job and attempt its lines are about."""
     access: Access | None = None
     """What `authorized` outputs are fetched with: give it to `download` or `save_all`."""
 

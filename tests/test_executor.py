@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receiver import executor
+from receiver import clock, executor
 from receiver.models import Claim, Event
-from receiver.outcomes import Cancel, Decision, Done, Outcome, Snooze
+from receiver.outbound import HandlerClient
+from receiver.outcomes import Cancel, Decision, Done, Outcome, PermanentError, RetryAfter, Snooze
 from receiver.routing import Handler, HandlerSettings, Route
 
 EVENT = Event(source="creative", key="job_1:succeeded", type="video.generation.completed", data={"id": "job_1"})
@@ -208,3 +209,45 @@ def test_taking_too_long_is_a_failure(claim, decision):
     outcome = executor.overran(claim, a_handler(lambda event: None))
 
     assert (outcome.decision, outcome.error) == (decision, "took longer than 90 s")
+
+
+def test_a_permanent_error_is_a_dead_letter_at_once():
+    assert raising(PermanentError("no such bucket")) == Outcome(
+        decision=Decision.DEAD, error="PermanentError: no such bucket"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [
+        pytest.param(17, 17 * SECOND, id="seconds"),
+        pytest.param(17 * SECOND, 17 * SECOND, id="duration"),
+        pytest.param(3600, 60 * SECOND, id="over-the-longest-wait"),
+        pytest.param(1e300, 60 * SECOND, id="absurd"),
+        pytest.param(-5, 0 * SECOND, id="past"),
+    ],
+)
+def test_waits_as_long_as_it_is_asked_to(asked, wait):
+    assert raising(RetryAfter(asked, "busy")) == Outcome(decision=Decision.RETRY, wait=wait, error="RetryAfter: busy")
+
+
+def test_being_asked_to_wait_counts_as_an_attempt():
+    assert raising(RetryAfter(17), claim=LAST).decision is Decision.DEAD
+
+
+def test_gives_the_time_limit_the_way_out_and_a_logger(caplog):
+    contexts, client = [], HandlerClient()
+    caplog.set_level("INFO")
+
+    def function(event, context):
+        contexts.append(context)
+        context.log.info("fetched", extra={"bytes": 7})
+
+    before = clock.now()
+    executor.run(CLAIM, a_handler(function), client=client)
+
+    [context] = contexts
+    assert before + 90 * SECOND <= context.deadline <= clock.now() + 90 * SECOND
+    assert context.client is client
+    [line] = caplog.records
+    assert (line.name, line.handler, line.attempt, line.bytes) == ("receiver.handlers.archive", "archive", 1, 7)

@@ -14,6 +14,7 @@ from receiver import executor, signals
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.models import Claim, Event
+from receiver.outbound import HandlerClient
 from receiver.outcomes import Outcome
 from receiver.routing import Handler
 from receiver.signals import announce
@@ -64,6 +65,7 @@ class LocalEngine:
         self._store = store
         self._handlers = {handler.name: handler for handler in handlers}
         self._sources = sources
+        self._client = HandlerClient()
         self._lease = lease
         self._drain = drain
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -169,7 +171,7 @@ class LocalEngine:
         except Exception as error:
             outcome = executor.failed(run.claim, run.handler, f"the adapter failed: {type(error).__name__}")
         else:
-            outcome = executor.run(run.claim, run.handler, access=access)
+            outcome = executor.run(run.claim, run.handler, access=access, client=self._client)
         self._record(run, outcome)
 
     def _abandon_overdue(self) -> None:
