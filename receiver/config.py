@@ -166,6 +166,10 @@ class HandlerConfig(BaseModel):
     """How long to wait after the first failed attempt; the wait doubles with each."""
     longest_wait: Duration = timedelta(hours=1)
     """The longest wait between two attempts."""
+    limit: RequestBudget | None = None
+    """The most attempts in a span of time, such as `"10/s"`, whatever the number of workers."""
+    park_after: int = Field(default=10, ge=1, le=1000)
+    """After so many failures in a row its dispatches are parked: no attempts are spent, one is tried now and then."""
 
     @property
     def own_settings(self) -> dict[str, Any]:

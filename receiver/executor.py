@@ -54,11 +54,14 @@ def overran(claim: Claim, handler: Handler) -> Outcome:
 
 def failed(claim: Claim, handler: Handler, error: str, *, wait: timedelta | None = None) -> Outcome:
     """Retry after `wait`, by default the next one of the backoff; a dead letter if that was the last attempt."""
-    if claim.attempt >= handler.max_attempts:
-        return Outcome(decision=Decision.DEAD, error=error)
     if wait is None:
         wait = next_attempt(claim.attempt, first=handler.first_wait, longest=handler.longest_wait)
-    return Outcome(decision=Decision.RETRY, wait=wait, error=error)
+    if claim.probe:
+        # It was tried for the others' sake, too.
+        return Outcome(decision=Decision.SNOOZE, wait=wait, error=error, failed=True)
+    if claim.attempt >= handler.max_attempts:
+        return Outcome(decision=Decision.DEAD, error=error, failed=True)
+    return Outcome(decision=Decision.RETRY, wait=wait, error=error, failed=True)
 
 
 def _decided(returned: object, handler: Handler) -> Outcome:

@@ -6,9 +6,9 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from receiver import signals
+from receiver import clock, signals
 from receiver.masking import mask_urls
-from receiver.models import Claim, Event, Status
+from receiver.models import Claim, Event, Hold, Status
 from receiver.outcomes import Outcome
 
 _log = logging.getLogger("receiver")
@@ -57,6 +57,8 @@ def _observe() -> None:
     signals.job_paused.connect(_job_paused)
     signals.poll_failed.connect(_poll_failed)
     signals.dispatch_finished.connect(_dispatch_finished)
+    signals.handler_parked.connect(_handler_parked)
+    signals.handler_resumed.connect(_handler_resumed)
 
 
 def _delivery_received(source: str, *, repeated: bool, note: str | None, **facts: object) -> None:
@@ -117,3 +119,15 @@ def _dispatch_finished(handler: str, *, claim: Claim, outcome: Outcome, state: s
             "seconds": round(seconds, 3),
         },
     )
+
+
+def _handler_parked(handler: str, *, hold: Hold) -> None:
+    until = hold.parked_until and clock.to_text(hold.parked_until)
+    _log.error(
+        "handler fails again and again; its dispatches wait",
+        extra={"handler": handler, "failures": hold.failure_count, "next_try_at": until},
+    )
+
+
+def _handler_resumed(handler: str) -> None:
+    _log.info("handler works again", extra={"handler": handler})

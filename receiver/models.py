@@ -356,3 +356,15 @@ class Claim:
     idempotency_key: str
     event: Event
     job: Job | None
+    probe: bool = False
+    """Whether its handler is parked, and this one is to find out whether it works again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """What keeps a handler's dispatches from being run, if anything does."""
+
+    failure_count: int = 0
+    """Attempts in a row that failed, whichever dispatches they were of."""
+    parked_until: datetime | None = None
+    """When one of its dispatches is tried next; None unless it is parked."""

@@ -82,3 +82,5 @@ class Outcome:
     wait: timedelta = timedelta(0)
     error: str | None = None
     result: Mapping[str, Any] | None = None
+    failed: bool = False
+    """Whether the handler did not get to decide: too much of that in a row, and it is parked."""

@@ -159,6 +159,8 @@ def _load_handlers(name: str, table: HandlerConfig, directory: Path) -> list[Han
             concurrency=table.concurrency,
             first_wait=table.first_wait,
             longest_wait=table.longest_wait,
+            limit=table.limit,
+            park_after=table.park_after,
         )
         for function, routes in router.routes.items()
     ]

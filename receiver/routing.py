@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from receiver.models import Access, Event, Job, Response, Status
+from receiver.models import Access, Budget, Event, Job, Response, Status
 
 HandlerFunction = Callable[..., object]
 _F = TypeVar("_F", bound=HandlerFunction)
@@ -145,6 +145,10 @@ class Handler:
     concurrency: int
     first_wait: timedelta
     longest_wait: timedelta
+    limit: Budget | None = None
+    """How many attempts may begin in a span of time."""
+    park_after: int = 10
+    """After how many failures in a row it is parked."""
 
     def wants(self, event: Event, provider: str) -> bool:
         """Whether the event is for this handler."""

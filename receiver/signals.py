@@ -10,6 +10,8 @@ __all__ = [
     "delivery_refused",
     "dispatch_finished",
     "event_recorded",
+    "handler_parked",
+    "handler_resumed",
     "job_paused",
     "job_polled",
     "poll_failed",
@@ -35,6 +37,10 @@ status_unknown = _signals.signal("status-unknown")
 """A provider used a status its adapter does not know: source, job, raw_status. Announced once for a job."""
 dispatch_finished = _signals.signal("dispatch-finished")
 """An attempt ended: dispatch, handler, attempt, outcome, state, error, seconds."""
+handler_parked = _signals.signal("handler-parked")
+"""Too many attempts in a row failed, so the handler's dispatches wait: handler, hold. Again after each vain trial."""
+handler_resumed = _signals.signal("handler-resumed")
+"""A parked handler works again: handler."""
 
 
 def announce(signal: NamedSignal, sender: object, **facts: object) -> None:

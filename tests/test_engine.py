@@ -1,9 +1,11 @@
 """The engine for one machine, over a real store."""
 
 import contextlib
+import sqlite3
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,12 +15,12 @@ from receiver import signals
 from receiver.engine.local import LocalEngine
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
-from receiver.models import Access, Status
+from receiver.models import Access, Budget, Status
 from receiver.outcomes import Cancel, Done, Snooze
 from receiver.providers.creativeai import CreativeAI
 from receiver.routing import Handler, Route
 from receiver.store.sqlite import SQLiteStore
-from tests.store.contract import DUE, HOUR, LAPSED, SOURCE, a_record, an_event, claim, dispatch, the_dispatch
+from tests.store.contract import DUE, HANDLER, HOUR, LAPSED, SOURCE, a_record, an_event, claim, dispatch, the_dispatch
 from tests.trouble import database_locked
 from tests.watch import eventually, hearing
 
@@ -36,6 +38,7 @@ def a_handler(function, name="archive", **changes):
         concurrency=4,
         first_wait=HOUR,
         longest_wait=HOUR,
+        park_after=1000,
     )
     return replace(handler, **changes)
 
@@ -302,6 +305,53 @@ def test_an_adapter_that_cannot_authorize_fails_the_attempt_and_nothing_else(sto
     LocalEngine(store, [keeping], {SOURCE: Source(SOURCE, Clumsy())}).run_until_idle()
 
     assert (contexts, the_dispatch(store)["error"]) == ([], "the adapter failed: ZeroDivisionError")
+
+
+# What keeps handlers
+
+
+def failing(event):
+    raise ConnectionError("down")
+
+
+def test_a_handler_that_fails_again_and_again_is_parked_and_that_is_said(store):
+    receive(store, an_event("job_1"), an_event("job_2"), an_event("job_3"))
+
+    with hearing(signals.handler_parked) as heard:
+        handle(store, a_handler(failing, concurrency=1, park_after=2))
+
+    assert [handler for handler, _ in heard] == [HANDLER]
+    rows = store.list_dispatches(handler=None, state="pending", event_id=None, limit=10)
+    assert sorted(row["attempt_count"] for row in rows) == [0, 1, 1]
+
+
+def test_the_others_go_on_while_one_is_parked(store):
+    receive(store, *(an_event(f"job_{number}") for number in range(5)))
+
+    handle(store, a_handler(failing, park_after=2), a_handler(lambda event: None, name="other"))
+
+    assert [state for (handler, _), state in states(store).items() if handler == "other"] == ["done"] * 5
+
+
+def test_a_parked_handler_that_works_again_is_freed_and_that_is_said(store, database):
+    receive(store, an_event("job_1"), an_event("job_2"), an_event("job_3"))
+    handle(store, a_handler(failing, concurrency=1, park_after=2))
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE handlers SET parked_until = '2026-01-01T00:00:00.000Z'")
+
+    with hearing(signals.handler_resumed) as heard:
+        handle(store, a_handler(lambda event: None, concurrency=1, park_after=2))
+
+    assert [handler for handler, _ in heard] == [HANDLER]
+    assert states(store)[HANDLER, "job_3"] == "done"
+
+
+def test_a_limit_lets_only_so_many_attempts_begin(store):
+    receive(store, *(an_event(f"job_{number}") for number in range(5)))
+
+    handle(store, a_handler(lambda event: None, limit=Budget(2, HOUR)))
+
+    assert Counter(states(store).values()) == {"done": 2, "pending": 3}
 
 
 # Routing

@@ -186,7 +186,7 @@ def test_waits_longer_after_each_failure(attempt, least, most):
 
 
 def test_the_last_failure_makes_a_dead_letter():
-    assert raising(ValueError("no"), claim=LAST) == Outcome(decision=Decision.DEAD, error="ValueError: no")
+    assert raising(ValueError("no"), claim=LAST) == Outcome(decision=Decision.DEAD, error="ValueError: no", failed=True)
 
 
 def test_a_snooze_on_the_last_attempt_is_a_snooze():
@@ -228,7 +228,9 @@ def test_a_permanent_error_is_a_dead_letter_at_once():
     ],
 )
 def test_waits_as_long_as_it_is_asked_to(asked, wait):
-    assert raising(RetryAfter(asked, "busy")) == Outcome(decision=Decision.RETRY, wait=wait, error="RetryAfter: busy")
+    assert raising(RetryAfter(asked, "busy")) == Outcome(
+        decision=Decision.RETRY, wait=wait, error="RetryAfter: busy", failed=True
+    )
 
 
 def test_being_asked_to_wait_counts_as_an_attempt():
@@ -251,3 +253,18 @@ def test_gives_the_time_limit_the_way_out_and_a_logger(caplog):
     assert context.client is client
     [line] = caplog.records
     assert (line.name, line.handler, line.attempt, line.bytes) == ("receiver.handlers.archive", "archive", 1, 7)
+
+
+def test_a_failed_trial_of_a_parked_handler_spends_no_attempt():
+    outcome = raising(ValueError("still down"), claim=replace(LAST, probe=True))
+
+    assert (outcome.decision, outcome.error, outcome.failed) == (Decision.SNOOZE, "ValueError: still down", True)
+
+
+@pytest.mark.parametrize("value", [None, Done(), Snooze(SECOND), Cancel("no")])
+def test_what_a_handler_decides_is_no_failure(value):
+    assert not returning(value).failed
+
+
+def test_a_permanent_error_is_no_failure_of_the_handler():
+    assert not raising(PermanentError("no such order")).failed

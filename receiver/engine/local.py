@@ -13,7 +13,7 @@ from datetime import timedelta
 from receiver import executor, signals
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
-from receiver.models import Claim, Event
+from receiver.models import Claim, Event, Hold
 from receiver.outbound import HandlerClient
 from receiver.outcomes import Outcome
 from receiver.routing import Handler
@@ -64,6 +64,7 @@ class LocalEngine:
         """`sources` are those that events come from: their providers' names, and what opens their outputs."""
         self._store = store
         self._handlers = {handler.name: handler for handler in handlers}
+        self._limits = {handler.name: handler.limit for handler in handlers if handler.limit is not None}
         self._sources = sources
         self._client = HandlerClient()
         self._lease = lease
@@ -126,7 +127,7 @@ class LocalEngine:
         self._store.sweep(spare=own)
         routed = self._route()
         self._abandon_overdue()
-        claims = self._store.claim(self._free_slots(), lease=self._lease, worker=self._worker)
+        claims = self._store.claim(self._free_slots(), lease=self._lease, worker=self._worker, limits=self._limits)
         for claim in claims:
             self._start(_Run(claim, self._handlers[claim.handler]))
         return bool(routed or claims)
@@ -201,7 +202,8 @@ class LocalEngine:
         patience = time.monotonic() + self._lease.total_seconds()
         while True:
             try:
-                state = self._store.finish(run.claim, outcome)
+                state = self._store.finish(run.claim, outcome, park_after=run.handler.park_after)
+                hold = self._store.hold(run.handler.name) if outcome.failed or run.claim.probe else Hold()
                 break
             except StoreUnavailable as error:
                 # Past the lease another worker has the dispatch, and will run it again.
@@ -217,6 +219,10 @@ class LocalEngine:
             state=state,
             seconds=seconds,
         )
+        if outcome.failed and hold.parked_until is not None:
+            announce(signals.handler_parked, run.handler.name, hold=hold)
+        elif run.claim.probe and hold.parked_until is None:
+            announce(signals.handler_resumed, run.handler.name)
 
     def _until_next(self) -> timedelta:
         waits = [_LOOK_ANYWAY]

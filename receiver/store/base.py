@@ -13,6 +13,7 @@ from receiver.models import (
     Created,
     Delivery,
     Event,
+    Hold,
     Intent,
     Job,
     Limits,
@@ -132,16 +133,29 @@ class Store(ABC):
         """Create the dispatches: handler names by event id. Returns how many are new; safe to repeat."""
 
     @abstractmethod
-    def claim(self, slots: Mapping[str, int], *, lease: timedelta, worker: str) -> list[Claim]:
-        """Take due dispatches, at most so many for each handler; of one job, only the handler's oldest."""
+    def claim(
+        self, slots: Mapping[str, int], *, lease: timedelta, worker: str, limits: Mapping[str, Budget] | None = None
+    ) -> list[Claim]:
+        """Take due dispatches, at most so many for each handler; of one job, only the handler's oldest.
+
+        `limits` are the most that may begin in a span of time, for the handlers that have one. Of a parked handler one
+        is taken when it is time to find out whether it works again.
+        """
 
     @abstractmethod
     def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
         """Extend the leases that are still ours."""
 
     @abstractmethod
-    def finish(self, claim: Claim, outcome: Outcome) -> State | None:
-        """Record an attempt. None if the lease had ended and the dispatch is no longer ours: nothing is recorded."""
+    def finish(self, claim: Claim, outcome: Outcome, *, park_after: int | None = None) -> State | None:
+        """Record an attempt. None if the lease had ended and the dispatch is no longer ours: nothing is recorded.
+
+        With `park_after`, so many failures in a row park the handler, each time for longer; a success frees it.
+        """
+
+    @abstractmethod
+    def hold(self, handler: str) -> Hold:
+        """What keeps a handler's dispatches from being run."""
 
     @abstractmethod
     def sweep(self, *, spare: Iterable[Claim] = ()) -> int:

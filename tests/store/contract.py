@@ -20,6 +20,7 @@ from receiver.models import (
     Delivery,
     Event,
     Failure,
+    Hold,
     Intent,
     Job,
     Limits,
@@ -195,7 +196,8 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 class StoreContract:
     """Inherit it in a class whose name begins with `Test`, with an `open_store` fixture.
 
-    `open_store(**settings)` opens one more store on the same data, which is new for each test.
+    `open_store(**settings)` opens one more store on the same data, which is new for each test. A fixture
+    `let_pass(time)` makes what keeps handlers so much older.
     """
 
     @pytest.fixture
@@ -1923,3 +1925,118 @@ class StoreContract:
         store.wait(timedelta(milliseconds=20))
 
         assert time.monotonic() - began < 5
+
+    # Handlers are held
+
+    def test_a_handler_that_fails_again_and_again_is_parked(self, store):
+        fail(store, 3, park_after=3)
+        dispatch(store, an_event("another"))
+
+        assert store.hold(HANDLER).failure_count == 3
+        assert store.hold(HANDLER).parked_until is not None
+        assert claim(store) == []
+
+    def test_fewer_failures_do_not_park_it(self, store):
+        fail(store, 2, park_after=3)
+        dispatch(store, an_event("another"))
+
+        assert len(claim(store)) == 1
+
+    def test_a_success_in_between_counts_from_the_start(self, store):
+        fail(store, 2, park_after=3)
+        succeed(store, "fine")
+        fail(store, 2, park_after=3, first=10)
+
+        assert store.hold(HANDLER).parked_until is None
+
+    def test_a_dead_letter_by_decision_neither_parks_nor_frees(self, store):
+        fail(store, 2, park_after=3)
+        dispatch(store, an_event("poison"))
+        [claimed] = claim(store)
+        store.finish(claimed, DEAD, park_after=3)
+
+        assert store.hold(HANDLER).failure_count == 2
+
+    def test_another_handler_goes_on(self, store):
+        fail(store, 3, park_after=3)
+        dispatch(store, an_event("another"), handlers=["other"])
+
+        assert len(claim(store, handler="other")) == 1
+
+    def test_a_parked_handler_is_due_when_it_is_tried_next(self, store):
+        fail(store, 3, park_after=3)
+        dispatch(store, an_event("another"))
+
+        assert timedelta(seconds=25) < store.next_due([HANDLER]) <= timedelta(seconds=30)
+
+    def test_one_dispatch_is_tried_when_the_time_has_come(self, store, let_pass):
+        fail(store, 3, park_after=3)
+        dispatch(store, an_event("one"), an_event("two"))
+        let_pass(timedelta(seconds=31))
+
+        [tried] = claim(store, 5)
+
+        assert tried.probe
+        assert claim(store, 5) == []
+
+    def test_a_vain_trial_parks_it_for_longer_and_spends_no_attempt(self, store, let_pass):
+        fail(store, 3, park_after=3)
+        dispatch(store, an_event("one"))
+        let_pass(timedelta(seconds=31))
+        [tried] = claim(store)
+
+        store.finish(tried, Outcome(decision=Decision.SNOOZE, error="still down", failed=True), park_after=3)
+
+        assert timedelta(seconds=55) < store.next_due([HANDLER]) <= timedelta(seconds=60)
+        rows = store.list_dispatches(handler=None, state="pending", event_id=tried.event.id, limit=MANY)
+        assert [row["attempt_count"] for row in rows] == [0]
+
+    def test_a_trial_that_works_frees_it(self, store, let_pass):
+        fail(store, 3, park_after=3)
+        dispatch(store, an_event("one"), an_event("two"))
+        let_pass(timedelta(seconds=31))
+        [tried] = claim(store)
+
+        store.finish(tried, DONE, park_after=3)
+
+        assert store.hold(HANDLER) == Hold()
+        [next_one] = claim(store)
+        assert not next_one.probe
+
+    def test_a_limit_lets_only_so_many_begin(self, store):
+        dispatch(store, *(an_event(f"job_{number}") for number in range(5)))
+        limits = {HANDLER: Budget(2, per=HOUR)}
+
+        claimed = [store.claim({HANDLER: 5}, lease=HOUR, worker="worker-1", limits=limits) for _ in range(3)]
+
+        assert [len(taken) for taken in claimed] == [2, 0, 0]
+
+    def test_what_a_limit_keeps_is_due_when_it_lets_go(self, store):
+        dispatch(store, *(an_event(f"job_{number}") for number in range(5)))
+        for _ in range(2):
+            store.claim({HANDLER: 5}, lease=HOUR, worker="worker-1", limits={HANDLER: Budget(2, per=HOUR)})
+
+        assert timedelta(minutes=59) < store.next_due([HANDLER]) <= HOUR
+
+    def test_a_limit_lets_more_begin_when_its_span_is_over(self, store, let_pass):
+        dispatch(store, *(an_event(f"job_{number}") for number in range(5)))
+        limits = {HANDLER: Budget(2, per=timedelta(minutes=1))}
+        for _ in range(2):
+            store.claim({HANDLER: 5}, lease=HOUR, worker="worker-1", limits=limits)
+        let_pass(timedelta(seconds=61))
+
+        assert len(store.claim({HANDLER: 5}, lease=HOUR, worker="worker-1", limits=limits)) == 2
+
+
+def fail(store: Store, count: int, *, park_after: int, first: int = 0) -> None:
+    """So many dispatches, each tried once, in vain."""
+    for number in range(first, first + count):
+        dispatch(store, an_event(f"failing_{number}"))
+        [claimed] = claim(store)
+        store.finish(claimed, replace(RETRY_LATER, failed=True), park_after=park_after)
+
+
+def succeed(store: Store, job_id: str) -> None:
+    dispatch(store, an_event(job_id))
+    [claimed] = claim(store)
+    store.finish(claimed, DONE)

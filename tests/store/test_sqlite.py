@@ -79,6 +79,26 @@ class TestSQLiteStore(StoreContract):
         with contextlib.ExitStack() as stack:
             yield lambda **settings: stack.enter_context(opened(database, **settings))
 
+    @pytest.fixture
+    def let_pass(self, database):
+        """Makes so much older what keeps handlers."""
+
+        def let_pass(time):
+            columns = [
+                ("handlers", "parked_until"),
+                ("handlers", "limited_until"),
+                ("starts", "started_at"),
+                ("dispatches", "due_at"),
+            ]
+            with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+                for table, column in columns:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, ?)",  # noqa: S608
+                        (f"-{time.total_seconds()} seconds",),
+                    )
+
+        return let_pass
+
 
 # What makes it durable
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from receiver.backoff import after_loss
 from receiver.clock import to_text
-from receiver.models import Claim, State
+from receiver.models import Budget, Claim, State
 from receiver.outcomes import Decision, Outcome
+from receiver.store.sqlite import holds
 from receiver.store.sqlite.connection import now_in
 from receiver.store.sqlite.rows import event_of, job_of
 
@@ -51,8 +52,13 @@ def _insert_dispatch(db: sqlite3.Connection, event_id: int, handler: str, replay
     return int(row["id"])
 
 
-def claim(db: sqlite3.Connection, handler: str, free: int, lease: timedelta, worker: str) -> list[Claim]:
+def claim(
+    db: sqlite3.Connection, handler: str, free: int, lease: timedelta, worker: str, limit: Budget | None
+) -> list[Claim]:
     now = now_in(db)
+    free, probe = holds.allowed(db, handler, free, limit, now)
+    if not free:
+        return []
     rows = db.execute(
         """
         UPDATE dispatches SET state = 'running', token = lower(hex(randomblob(16))), worker = :worker,
@@ -83,12 +89,15 @@ def claim(db: sqlite3.Connection, handler: str, free: int, lease: timedelta, wor
                 idempotency_key=row["idempotency_key"],
                 event=event_of(event),
                 job=job_of(job) if job is not None else None,
+                probe=probe,
             )
         )
+    if claims:
+        holds.begun(db, handler, len(claims), now, probing_for=lease if probe else None, limited=limit is not None)
     return claims
 
 
-def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome) -> State | None:
+def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome, park_after: int | None) -> State | None:
     now, state = now_in(db), outcome.decision.state
     parameters = {
         "id": claim.id,
@@ -120,6 +129,7 @@ def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome) -> State | No
         """,
         parameters,
     )
+    holds.judge(db, claim, outcome, park_after, now)
     return state
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from datetime import datetime
 
 from receiver.clock import from_text
-from receiver.models import Event, Failure, Intent, Job, Origin, Output, Standing, Status, Trust, Via
+from receiver.models import Event, Failure, Hold, Intent, Job, Origin, Output, Standing, Status, Trust, Via
 
 
 def event_of(row: sqlite3.Row) -> Event:
@@ -52,6 +52,10 @@ def job_of(row: sqlite3.Row) -> Job:
         incomplete_count=row["incomplete_count"],
         last_error=row["last_error"],
     )
+
+
+def hold_of(row: sqlite3.Row) -> Hold:
+    return Hold(failure_count=row["failure_count"], parked_until=_moment(row["parked_until"]))
 
 
 def intent_of(row: sqlite3.Row) -> Intent:

@@ -21,6 +21,13 @@ def submit_and_follow(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def hold_handlers(db: Database) -> None:
+    """What keeps handlers from being run: failures, and limits."""
+    for statement in _HOLD_HANDLERS:
+        db.execute(statement)
+
+
 def migrate(db: Database) -> None:
     """Bring the tables up to date. Safe to run from every process at once.
 
@@ -219,4 +226,23 @@ _SUBMIT_AND_FOLLOW = (
         error TEXT
     ) STRICT
     """,
+)
+
+_HOLD_HANDLERS = (
+    """
+    CREATE TABLE handlers (                     -- one row for each that something keeps, or kept
+        name TEXT PRIMARY KEY,
+        failure_count INTEGER NOT NULL DEFAULT 0,
+        park_count INTEGER NOT NULL DEFAULT 0,
+        parked_until TEXT,
+        limited_until TEXT
+    ) STRICT
+    """,
+    """
+    CREATE TABLE starts (                       -- one row for each attempt that a limit counts, as long as it does
+        handler TEXT NOT NULL,
+        started_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX starts_handler ON starts (handler, started_at)",
 )

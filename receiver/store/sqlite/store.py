@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from receiver.clock import from_text, to_text
 from receiver.errors import StoreUnavailable
-from receiver.models import Budget, Claim, Created, Event, Intent, Job, Limits, Schedule, State, Trust
+from receiver.models import Budget, Claim, Created, Event, Hold, Intent, Job, Limits, Schedule, State, Trust
 from receiver.outcomes import Outcome
 from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Store, Verdict
 from receiver.store.sqlite import deliveries, dispatches, intents, jobs
@@ -24,7 +24,7 @@ from receiver.store.sqlite.connection import connect, now_in, refuse_network_fil
 from receiver.store.sqlite.deliveries import count_again, insert_delivery
 from receiver.store.sqlite.events import close_job, known_event, seen_again, store_event
 from receiver.store.sqlite.jobs import insert_job, job_row
-from receiver.store.sqlite.rows import event_of, intent_of, job_of
+from receiver.store.sqlite.rows import event_of, hold_of, intent_of, job_of
 from receiver.store.sqlite.schema import migrate
 from receiver.store.sqlite.writer import Writer
 
@@ -169,14 +169,20 @@ class SQLiteStore(Store):
     def route(self, plan: Mapping[int, Sequence[str]]) -> int:
         return self._writer.run(lambda db: dispatches.route(db, plan))
 
-    def claim(self, slots: Mapping[str, int], *, lease: timedelta, worker: str) -> list[Claim]:
+    def claim(
+        self, slots: Mapping[str, int], *, lease: timedelta, worker: str, limits: Mapping[str, Budget] | None = None
+    ) -> list[Claim]:
         # Looking first keeps an idle worker from taking the write lock.
         due = [name for name, free in slots.items() if free > 0 and self._has_due(name)]
         if not due:
             return []
 
         def work(db: sqlite3.Connection) -> list[Claim]:
-            return [taken for name in due for taken in dispatches.claim(db, name, slots[name], lease, worker)]
+            return [
+                taken
+                for name in due
+                for taken in dispatches.claim(db, name, slots[name], lease, worker, (limits or {}).get(name))
+            ]
 
         return self._writer.run(work)
 
@@ -184,10 +190,15 @@ class SQLiteStore(Store):
         return bool(
             self._read(
                 """
-                SELECT 1 FROM dispatches WHERE state = 'pending' AND handler = ?
-                AND due_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now') LIMIT 1
+                SELECT 1 FROM dispatches WHERE state = 'pending' AND handler = :handler
+                    AND due_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                    AND NOT EXISTS (
+                        SELECT 1 FROM handlers WHERE name = :handler
+                        AND max(coalesce(parked_until, ''), coalesce(limited_until, ''))
+                            > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+                LIMIT 1
                 """,
-                (handler,),
+                {"handler": handler},
             )
         )
 
@@ -204,10 +215,14 @@ class SQLiteStore(Store):
         if tokens:
             self._writer.run(work)
 
-    def finish(self, claim: Claim, outcome: Outcome) -> State | None:
-        state = self._writer.run(lambda db: dispatches.finish(db, claim, outcome))
+    def finish(self, claim: Claim, outcome: Outcome, *, park_after: int | None = None) -> State | None:
+        state = self._writer.run(lambda db: dispatches.finish(db, claim, outcome, park_after))
         self.wake()
         return state
+
+    def hold(self, handler: str) -> Hold:
+        rows = self._read("SELECT failure_count, parked_until FROM handlers WHERE name = ?", (handler,))
+        return hold_of(rows[0]) if rows else Hold()
 
     def sweep(self, *, spare: Iterable[Claim] = ()) -> int:
         if not self._read(
@@ -228,7 +243,9 @@ class SQLiteStore(Store):
                 (SELECT min(leased_until) FROM dispatches WHERE state = 'running') AS leased,
                 (SELECT min(first) FROM (
                     SELECT (
-                        SELECT due_at FROM dispatches AS due
+                        SELECT max(due_at, coalesce((
+                            SELECT max(coalesce(parked_until, ''), coalesce(limited_until, ''))
+                            FROM handlers WHERE handlers.name = due.handler), '')) FROM dispatches AS due
                         WHERE state = 'pending' AND handler = name.value AND NOT EXISTS (
                             SELECT 1 FROM dispatches AS older
                             WHERE older.source = due.source AND older.job_id = due.job_id
