@@ -14,6 +14,8 @@ _LONGEST_AFTER_ERROR = timedelta(minutes=5)
 _AFTER_LOSS = timedelta(milliseconds=500)
 _LONGEST_WAIT = timedelta(hours=1)
 _LONGEST_NUMBER = 15
+PAUSE_IF_NOT_TOLD = timedelta(seconds=30)
+"""How long to leave a provider alone that refuses for too many requests and does not say until when."""
 _FIRST_MOMENT = 10**8
 _FIRST_MILLISECOND = 10**11
 
@@ -58,6 +60,12 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def asked_to_wait(headers: Mapping[str, str]) -> timedelta | None:
+    """How long an answer that refuses for too many requests asks to wait: `Retry-After`, else until the reset."""
+    limits = rate_limits(headers)
+    return retry_after(headers) or (limits.resets_after if limits and limits.remaining == 0 else None)
 
 
 def rate_limits(headers: Mapping[str, str]) -> Limits | None:

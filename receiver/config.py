@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -29,6 +30,7 @@ DEFAULT_FILE = "receiver.toml"
 
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]*)\}")
+_LONGEST_DURATION = timedelta(days=3650)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -50,7 +52,7 @@ def parse_duration(value: object) -> timedelta:
         ValueError: it is not written so, or is not longer than nothing.
     """
     duration = _duration(value)
-    if not isinstance(duration, timedelta) or duration <= timedelta(0):
+    if not isinstance(duration, timedelta) or not timedelta(0) < duration <= _LONGEST_DURATION:
         raise ValueError('write a duration as "30s", "5m", "2h" or "7d"')
     return duration
 
@@ -85,7 +87,19 @@ def _list(value: object) -> object:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+def _is_plain_url(text: str) -> bool:
+    """Whether it is a URL of the web without a user name, a query or a fragment."""
+    try:
+        parts = urlsplit(text)
+        # Raises for a port that is none.
+        port = parts.port
+    except ValueError:
+        return False
+    plain = re.fullmatch(r"https?://[^/@?#]+(/[^@?#]*)?", text) and text.isprintable() and " " not in text
+    return bool(plain and parts.hostname and port != 0)
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=_LONGEST_DURATION)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 RequestBudget = Annotated[Budget, BeforeValidator(_budget)]
 
@@ -108,7 +122,7 @@ class SourceConfig(_Table):
     base_url: str | None = None
     """Where the API lives, if not where the provider's own is."""
     budget: RequestBudget | None = None
-    """The most requests in a span of time. Unset, the provider's own limits apply."""
+    """The most polls and create calls in a span of time. Unset, the provider's own limits apply."""
     deadline: Duration | None = None
     """How long a job may take before it expires. Unset, it depends on the provider and the kind of job."""
 
@@ -170,6 +184,9 @@ class HandlerConfig(BaseModel):
     """The most attempts in a span of time, such as `"10/s"`, whatever the number of workers."""
     park_after: int = Field(default=10, ge=1, le=1000)
     """After so many failures in a row its dispatches are parked: no attempts are spent, one is tried now and then."""
+
+    isolated: bool = False
+    """Whether each attempt runs in a process of its own, which takes half a second to start and can be killed."""
 
     @property
     def own_settings(self) -> dict[str, Any]:
@@ -256,7 +273,7 @@ class Config(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _public(cls, public_url: str | None) -> str | None:
-        if public_url is not None and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", public_url):
+        if public_url is not None and not _is_plain_url(public_url):
             raise ValueError('write where providers reach this receiver, such as "https://hooks.example.com"')
         return public_url and public_url.rstrip("/")
 

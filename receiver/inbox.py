@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from receiver import signals
-from receiver.errors import Reason, Refused, Unreadable
+from receiver.errors import RateLimited, Reason, ReceiverError, Refused, Unreadable
 from receiver.masking import mask_headers, mask_values
 from receiver.models import Access, Budget, Delivery, Event, Schedule, Trust
 from receiver.providers.base import Provider
@@ -14,7 +14,7 @@ from receiver.signals import announce
 from receiver.store.base import Receipt, Record, Store, Verdict
 
 _LONGEST_TEXT = 300
-_INTENT = re.compile(r"/intents/([A-Za-z0-9_-]{22})/?\Z")
+_INTENT = re.compile(r"/intents/([0-9a-f]{22})/?\Z")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Source:
         """A text of the provider's, such as an error, without our secrets, which it may echo."""
         # Cut only now: half a secret would not be found.
         return mask_values(text, filter(None, [self.provider.api_key, *self.provider.secrets]))[:_LONGEST_TEXT]
+
+    def explained(self, error: ReceiverError) -> str:
+        """What went wrong at the provider, in one line for people: whose error it is, and when to try again."""
+        when = ""
+        if isinstance(error, RateLimited):
+            wait = error.retry_after
+            when = "; try again later" if wait is None else f"; try again in {wait.total_seconds():.0f} s"
+        return f"{self.name}: {self.masked(str(error))}{when}"
 
 
 def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -> Receipt:

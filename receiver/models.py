@@ -188,7 +188,7 @@ class Job:
     missing_count: int = 0
     """Polls in a row that the provider answered with "not found"."""
     incomplete_count: int = 0
-    """Polls that told the end without the result."""
+    """Answers in a row that told the end without the result."""
     last_error: str | None = None
 
 
@@ -265,7 +265,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Creation:
+class CreateCall:
     """How a provider is asked for a new job of one kind."""
 
     path: str

@@ -75,8 +75,42 @@ def handlers(config: Config) -> list[Handler]:
             handler
             for name, table in config.handlers.items()
             if table.enabled
-            for handler in _load_handlers(name, table, config.directory)
+            for handler in handlers_of(name, _handler_module(name, table, config.directory), table)
         ]
+
+
+def handlers_of(name: str, module: ModuleType, table: HandlerConfig) -> list[Handler]:
+    """The handlers in a module, one for each function, as a table of that name sets them up.
+
+    Raises:
+        ConfigError: naming the table and what is wrong with it.
+    """
+    router = getattr(module, "router", None)
+    if not isinstance(router, Router) or not router.routes:
+        raise ConfigError(f"handlers.{name}: {module.__name__} has no `router = Router()` with a function on it")
+    for function in router.routes:
+        if any(kind(function) for kind in _NOT_PLAIN):
+            told = f"handlers.{name}: {function.__name__} is async or has a yield, and would not run when called"
+            raise ConfigError(f"{told}; write a plain function, it has a thread of its own")
+    settings = _settings(name, router, table)
+    return [
+        Handler(
+            name=name if len(router.routes) == 1 else f"{name}.{function.__name__}",
+            function=function,
+            routes=tuple(routes),
+            filter=Route(table.source, table.type, frozenset(table.status), frozenset(table.kind)),
+            settings=settings,
+            max_attempts=table.max_attempts,
+            timeout=table.timeout,
+            concurrency=table.concurrency,
+            first_wait=table.first_wait,
+            longest_wait=table.longest_wait,
+            limit=table.limit,
+            park_after=table.park_after,
+            isolated=table.isolated,
+        )
+        for function, routes in router.routes.items()
+    ]
 
 
 def installed_handlers() -> list[str]:
@@ -119,7 +153,8 @@ def _source(name: str, table: SourceConfig) -> Source:
         )
     if table.unsigned and table.secrets:
         raise ConfigError(f"{key}.unsigned: with secrets every webhook must be signed; remove one of the two")
-    if table.unsigned and table.api_key is None:
+    unproven = adapter.sends_webhooks and adapter.scheme is None and adapter.verify is Provider.verify
+    if (table.unsigned or unproven) and table.api_key is None:
         raise ConfigError(
             f"{key}.api_key: unsigned webhooks are only hints, which need the key to be confirmed by a poll"
         )
@@ -135,35 +170,6 @@ def _source(name: str, table: SourceConfig) -> Source:
         table.budget,
         table.deadline,
     )
-
-
-def _load_handlers(name: str, table: HandlerConfig, directory: Path) -> list[Handler]:
-    module = _handler_module(name, table, directory)
-    router = getattr(module, "router", None)
-    if not isinstance(router, Router) or not router.routes:
-        raise ConfigError(f"handlers.{name}: {module.__name__} has no `router = Router()` with a function on it")
-    for function in router.routes:
-        if any(kind(function) for kind in _NOT_PLAIN):
-            told = f"handlers.{name}: {function.__name__} is async or has a yield, and would not run when called"
-            raise ConfigError(f"{told}; write a plain function, it has a thread of its own")
-    settings = _settings(name, router, table)
-    return [
-        Handler(
-            name=name if len(router.routes) == 1 else f"{name}.{function.__name__}",
-            function=function,
-            routes=tuple(routes),
-            filter=Route(table.source, table.type, frozenset(table.status), frozenset(table.kind)),
-            settings=settings,
-            max_attempts=table.max_attempts,
-            timeout=table.timeout,
-            concurrency=table.concurrency,
-            first_wait=table.first_wait,
-            longest_wait=table.longest_wait,
-            limit=table.limit,
-            park_after=table.park_after,
-        )
-        for function, routes in router.routes.items()
-    ]
 
 
 def _handler_module(name: str, table: HandlerConfig, directory: Path) -> ModuleType:

@@ -87,7 +87,8 @@ class Receiver:
         """Expect a job to finish that was created some other way. False if it was known already.
 
         With the id of an `intent` whose outcome is unknown, the job is what it led to: it gets the intent's metadata,
-        and its kind if none is given. Without either, the kind is the provider's default.
+        and its kind if none is given. A job of another kind, such as a batch's clip, leaves the intent open. Without a
+        kind and an intent, the kind is the provider's default.
 
         Raises:
             NotConfigured: there is no such source, kind or intent.
@@ -103,8 +104,14 @@ class Receiver:
         if led is None or led.source != source:
             raise NotConfigured(f"{source} has no open intent {intent!r}; see `receiver jobs`")
         created = Created(job_id=named, kind=found.provider.tracked_as(kind or led.kind))
+        own = {**led.metadata, **own}
+        if created.kind != led.kind:
+            # One clip of a batch, say. The intent waits for the batch itself.
+            return self._store.track(
+                source, named, kind=created.kind, schedule=found.schedules[created.kind], metadata=own
+            )
         new = self._store.job(source, named) is None
-        self._store.settle(replace(led, metadata={**led.metadata, **own}), [created], schedules=found.schedules)
+        self._store.settle(replace(led, metadata=own), [created], schedules=found.schedules)
         return new
 
     def withdraw(self, intent: str) -> None:
@@ -123,7 +130,7 @@ class Receiver:
 
     def takes_callback(self, source: str, kind: str) -> bool:
         """Whether the provider can be told where to call back about such a job."""
-        creation = self._source(source).provider.creations.get(kind)
+        creation = self._source(source).provider.create_calls.get(kind)
         return creation is not None and creation.callback is not None
 
     def catalog(self, source: str) -> list[Offer]:
@@ -134,15 +141,15 @@ class Receiver:
             RequestFailed: the provider could not be asked; the text has its own message.
         """
         found = self._source(source)
-        request = found.provider.catalog()
-        if request is None:
+        requests = found.provider.catalog()
+        if not requests:
             return list(found.provider.offers)
         try:
-            return found.provider.read_catalog(self._client.send(found.provider, request))
+            return self._client.first(found.provider, requests, found.provider.read_catalog)
         except Unreadable as error:
-            raise RequestFailed(f"{source}: the answer cannot be understood: {found.masked(str(error))}") from None
+            raise RequestFailed(found.explained(error)) from None
         except RequestFailed as error:
-            error.args = (f"{source}: {found.masked(str(error))}",)
+            error.args = (found.explained(error),)
             raise
 
     def _source(self, name: str) -> Source:

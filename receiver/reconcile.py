@@ -1,5 +1,6 @@
 """Ask the provider about open jobs that nobody called back about, and hand the answers to the inbox."""
 
+import json
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from receiver import backoff, clock, inbox, signals
-from receiver.errors import CredentialsRefused, NotFound, RateLimited, ReceiverError, RequestFailed
+from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed, StoreUnavailable
 from receiver.inbox import Source
 from receiver.models import Delivery, Event, Job, Limits, Origin, Reading, Request, Response, Schedule, Status, Via
 from receiver.outbound import ProviderClient
@@ -23,7 +24,6 @@ _MOST_SHOWN = 1000
 _LOOK_FOR_A_KEY = timedelta(minutes=1)
 # Longer than a request may take, so that two passes never ask about the same job at once.
 _LEASE = timedelta(minutes=2)
-_PAUSE_IF_NOT_TOLD = timedelta(seconds=30)
 # A job may be asked for before its provider can find it: gone is what is missing several times.
 _MISSING_MEANS_LOST = 3
 # How often a provider may tell the end of a job without its result before it is taken at its word.
@@ -153,7 +153,7 @@ class Reconciler:
             return self._missing(source, job, error)
         except RequestFailed as error:
             if isinstance(error, RateLimited):
-                self._remember(source, Limits(pause=error.retry_after or _PAUSE_IF_NOT_TOLD))
+                self._remember(source, Limits(pause=error.retry_after or backoff.PAUSE_IF_NOT_TOLD))
             if isinstance(error, CredentialsRefused):
                 done.error = f"{source.masked(str(error))}; check sources.{source.name}.api_key"
             return self._failed(source, job, error)
@@ -165,12 +165,14 @@ class Reconciler:
             request = source.provider.poll(job)
             response = self._client.send(source.provider, request)
             self._remember(source, source.provider.limits(response))
-            return request, response, source.provider.read(job, response)
-        except ReceiverError:
+            reading = source.provider.read(job, response)
+            _check(reading, job)
+        except (RequestFailed, StoreUnavailable):
             raise
         # An adapter's mistake must not keep other jobs from being asked about; its text may quote the answer.
         except Exception as error:
             raise RequestFailed(f"the adapter failed: {type(error).__name__}") from error
+        return request, response, reading
 
     def _answered(self, source: Source, job: Job, reading: Reading, delivery: Delivery) -> Checked:
         job = self._patient_with(source, job, reading)
@@ -231,7 +233,7 @@ class Reconciler:
             return self._end(source, job, Status.EXPIRED, error=told)
         wait = backoff.next_poll_after_error(self._schedule_of(source, job), _age(job), job.error_count + 1)
         if isinstance(error, RateLimited):
-            wait = error.retry_after or _PAUSE_IF_NOT_TOLD
+            wait = error.retry_after or backoff.PAUSE_IF_NOT_TOLD
         self._store.record_poll(job, PollResult(wait=wait, error=told))
         return Checked(job, Finding.FAILED, told)
 
@@ -265,6 +267,16 @@ class Reconciler:
     @staticmethod
     def _schedule_of(source: Source, job: Job) -> Schedule:
         return source.schedules[source.provider.kind_or_default(job.kind)]
+
+
+def _check(reading: Reading, job: Job) -> None:
+    """Raise for a reading that cannot be stored, or that tells an end without an event."""
+    json.dumps([event.data for event in reading.events], allow_nan=False)
+    if reading.progress is not None:
+        float(reading.progress)
+    ended = reading.status is not None and reading.status.terminal
+    if ended and not any(event.job_id == job.job_id for event in reading.events):
+        raise ValueError("an end without an event")
 
 
 def _follows_up(job: Job, reading: Reading) -> bool:

@@ -29,7 +29,7 @@ def settings() -> str:
 def providers() -> str:
     """Every provider: how its results come in, where it lives, what can be created, and its words for a status."""
     rows = [
-        [f"`{name}`", _ways_in(adapter), _address(adapter), _codes(adapter.creations), _statuses(adapter.statuses)]
+        [f"`{name}`", _ways_in(adapter), _address(adapter), _codes(adapter.create_calls), _statuses(adapter.statuses)]
         for name, adapter in sorted(plugins.providers().items())
     ]
     return _table(
@@ -52,8 +52,10 @@ def schedules() -> str:
 def _ways_in(adapter: type[Provider]) -> str:
     if not adapter.sends_webhooks:
         return "polling"
-    signed = f"webhooks signed in `{adapter.scheme.header}`" if adapter.scheme is not None else "webhooks, unsigned"
-    return f"{signed}, else polling"
+    if adapter.scheme is not None:
+        return f"webhooks signed in `{adapter.scheme.header}`, else polling"
+    proven = adapter.verify is not Provider.verify
+    return "signed webhooks, else polling" if proven else "polling, which unsigned webhooks hasten"
 
 
 def _address(adapter: type[Provider]) -> str:

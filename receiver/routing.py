@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from receiver.models import Access, Budget, Event, Job, Response, Status
 
 HandlerFunction = Callable[..., object]
+Predicate = Callable[[Event], object]
 _F = TypeVar("_F", bound=HandlerFunction)
+
+_log = logging.getLogger(__name__)
 
 
 class HandlerSettings(BaseModel):
@@ -61,6 +64,8 @@ class BoundLogger(logging.LoggerAdapter[logging.Logger]):
 class Context:
     """What a handler may want besides the event."""
 
+    handler: str = "handler"
+    """The name of the handler's table in the configuration: what errors point to."""
     settings: Any = None
     """An instance of the class given to `Router(settings=…)`."""
     job: Job | None = None
@@ -86,15 +91,42 @@ class Route:
     type: str = "*"
     statuses: frozenset[Status] = frozenset()
     kinds: frozenset[str] = frozenset()
+    where: Predicate | None = None
+    """What is asked about an event that fits all the rest."""
+
+    @property
+    def where_name(self) -> str | None:
+        """What the predicate is called."""
+        return None if self.where is None else getattr(self.where, "__name__", type(self.where).__name__)
 
     def matches(self, event: Event, provider: str) -> bool:
         """Whether an event of a source of this provider fits every part of the pattern."""
-        return (
-            (fnmatchcase(event.source, self.source) or fnmatchcase(provider, self.source))
-            and fnmatchcase(event.type, self.type)
-            and (not self.statuses or event.status in self.statuses)
-            and (not self.kinds or event.kind in self.kinds)
-        )
+        return self.mismatch(event, provider) is None
+
+    def mismatch(self, event: Event, provider: str) -> str | None:
+        """The first part of the pattern that an event of a source of this provider does not fit, and why."""
+        if not (fnmatchcase(event.source, self.source) or fnmatchcase(provider, self.source)):
+            return f"source is {event.source}, it wants {self.source}"
+        if not fnmatchcase(event.type, self.type):
+            return f"type is {event.type}, it wants {self.type}"
+        if self.statuses and event.status not in self.statuses:
+            return f"status is {event.status or 'not told'}, it wants {_either(self.statuses)}"
+        if self.kinds and event.kind not in self.kinds:
+            return f"kind is {event.kind or 'not told'}, it wants {_either(self.kinds)}"
+        if self.where is not None and not self._holds(self.where, event):
+            return f"{self.where_name} says no"
+        return None
+
+    def _holds(self, where: Predicate, event: Event) -> bool:
+        """What the predicate says; yes, if it fails, because nothing is dropped in silence."""
+        try:
+            return bool(where(event))
+        except (Exception, SystemExit) as error:
+            _log.warning(
+                "a predicate failed; the event is taken as wanted",
+                extra={"where": self.where_name, "event_id": event.id, "error": f"{type(error).__name__}: {error}"},
+            )
+            return True
 
 
 class Router:
@@ -111,17 +143,25 @@ class Router:
         *,
         status: Status | str | Iterable[Status | str] = (),
         kind: str | Iterable[str] = (),
+        where: Predicate | None = None,
     ) -> Callable[[_F], _F]:
         """Run the function for events that match. Give it one parameter (the event) or two (event and context).
 
         `source` is a source's or provider's name, `type` an event type; both may hold `*`. `status` and `kind` take one
-        or several.
+        or several. `where` is a quick function of the event that says whether it is wanted, asked when all the rest
+        fits; if it raises, the event counts as wanted.
+
+        Raises:
+            TypeError: `where` is not a plain function.
         """
+        if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
+            raise TypeError(f"where must be a plain function of the event, not {where!r}")
         route = Route(
             source=source,
             type=type,
             statuses=frozenset(Status(item) for item in _several(status)),
             kinds=frozenset(_several(kind)),
+            where=where,
         )
 
         def register(function: _F) -> _F:
@@ -149,10 +189,25 @@ class Handler:
     """How many attempts may begin in a span of time."""
     park_after: int = 10
     """After how many failures in a row it is parked."""
+    isolated: bool = False
+    """Whether each attempt runs in a process of its own."""
 
     def wants(self, event: Event, provider: str) -> bool:
         """Whether the event is for this handler."""
-        return self.filter.matches(event, provider) and any(route.matches(event, provider) for route in self.routes)
+        return self.mismatch(event, provider) is None
+
+    def mismatch(self, event: Event, provider: str) -> str | None:
+        """Why the event is not for this handler; None if it is."""
+        narrowed = self.filter.mismatch(event, provider)
+        if narrowed is not None:
+            return f"{narrowed} (in its table)"
+        reasons = []
+        for route in self.routes:
+            reason = route.mismatch(event, provider)
+            if reason is None:
+                return None
+            reasons.append(reason)
+        return "; ".join(dict.fromkeys(reasons))
 
     def call(self, event: Event, context: Context) -> object:
         """Run the function, with the context if it has a place for one."""
@@ -163,3 +218,7 @@ class Handler:
 
 def _several(value: str | Iterable[str]) -> Iterable[str]:
     return [value] if isinstance(value, str) else value
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(sorted(names))

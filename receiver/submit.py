@@ -4,18 +4,30 @@ An intent is recorded before the call and dropped with the record of its jobs. I
 leaves the intent, and a callback that comes first finds it.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from receiver.errors import ConfigError, NotConfigured, OutcomeUnknown, RateLimited, RequestFailed, StoreUnavailable
+from receiver.backoff import PAUSE_IF_NOT_TOLD
+from receiver.errors import (
+    ConfigError,
+    InvalidBody,
+    NotConfigured,
+    OutcomeUnknown,
+    RateLimited,
+    RequestFailed,
+    StoreUnavailable,
+)
 from receiver.inbox import Source, callback_path
 from receiver.models import Created, Intent, Job, Limits, Response
 from receiver.outbound import ProviderClient
 from receiver.store import Store
 
-# What servers answer when they lost sight of a request themselves: it may have been carried out.
-_LOST_SIGHT = {408, 500, 502, 504}
+# With these a server says that it did not even try; with any other 5xx that it lost sight of the request, or may have.
+_NOT_TRIED = {501, 503}
+# See elsewhere what became of it; took too long; was hung up on.
+_PERHAPS_DONE = {303, 408, 499}
 
 
 def submit(
@@ -39,12 +51,13 @@ def submit(
         StoreUnavailable: nothing was sent, or what was created could not be recorded and the text says so.
     """
     provider = source.provider
-    if kind not in provider.creations:
-        known = ", ".join(provider.creations) or "none"
+    if kind not in provider.create_calls:
+        known = ", ".join(provider.create_calls) or "none"
         raise NotConfigured(f"{provider.name} cannot create {kind!r}; it can create: {known}")
     if provider.api_key is None:
         raise ConfigError(f"sources.{source.name}.api_key: is not set, so nothing can be created")
     # Whatever is wrong with the body shows before anything is recorded.
+    _check(body)
     provider.submit(kind, body, None)
     intent = store.intend(source.name, kind=provider.tracked_as(kind), metadata=metadata)
     callback_url = public_url and public_url + callback_path(source.name, intent.id)
@@ -52,19 +65,26 @@ def submit(
         created = _create(source, kind, body, callback_url, store, client)
     except OutcomeUnknown as error:
         told = source.masked(str(error))
-        open_still = store.doubt(intent, told)
+        open_still = True
+        with suppress(StoreUnavailable):
+            open_still = store.doubt(intent, told)
         raise OutcomeUnknown(_in_doubt(source, intent, told, open_still=open_still)) from None
     except RequestFailed as error:
-        store.withdraw(intent.id)
-        error.args = (f"{source.name}: {source.masked(str(error))}{_when_to_try_again(error)}",)
+        with suppress(StoreUnavailable):
+            store.withdraw(intent.id)
+        error.args = (source.explained(error),)
         raise
     try:
         return store.settle(intent, created, schedules=source.schedules)
     except StoreUnavailable as error:
-        jobs = " ".join(job.job_id for job in created)
-        raise StoreUnavailable(
-            f"{jobs} created, but not recorded ({error}); run `receiver track {source.name} JOB --intent {intent.id}`"
-        ) from error
+        raise StoreUnavailable(_by_hand(source, intent, created, error)) from error
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    try:
+        json.dumps(dict(body), allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidBody(f"the body cannot be written as JSON: {type(error).__name__}: {error}"[:200]) from None
 
 
 def _create(
@@ -80,14 +100,15 @@ def _create(
     try:
         response = client.send(provider, request)
     except RequestFailed as error:
-        raise OutcomeUnknown(f"the answer was lost: {error}") if error.sent else error from None
+        raise OutcomeUnknown(f"no answer came: {error}") if error.sent else error from None
     _remember(source, provider.limits(response), store)
     try:
         created = provider.read_submission(kind, response)
     except RequestFailed as error:
         if isinstance(error, RateLimited):
-            _remember(source, Limits(pause=error.retry_after or timedelta(0)), store)
-        if response.status_code in _LOST_SIGHT:
+            _remember(source, Limits(pause=error.retry_after or PAUSE_IF_NOT_TOLD), store)
+        code = response.status_code
+        if code in _PERHAPS_DONE or (code >= 500 and code not in _NOT_TRIED):
             raise OutcomeUnknown(str(error)) from None
         raise
     # The adapter does not understand the answer, or fails on it; its text may quote what it does not understand.
@@ -99,8 +120,19 @@ def _create(
 
 
 def _remember(source: Source, limits: Limits | None, store: Store) -> None:
+    # What the provider did matters more than what it says of its budget.
     if limits is not None:
-        store.remember_limits(source.name, limits)
+        with suppress(StoreUnavailable):
+            store.remember_limits(source.name, limits)
+
+
+def _by_hand(source: Source, intent: Intent, created: Sequence[Created], error: StoreUnavailable) -> str:
+    """What to run for each job. The one that was asked for comes last: with it the intent is settled."""
+    commands = [
+        f"receiver track {source.name} {job.job_id} --kind {job.kind} --intent {intent.id}"
+        for job in sorted(created, key=lambda job: job.kind == intent.kind)
+    ]
+    return "\n".join([f"created, but not recorded ({error}); once the store works, run:", *commands])
 
 
 def _described(error: Exception, response: Response) -> str:
@@ -115,11 +147,3 @@ def _in_doubt(source: Source, intent: Intent, told: str, *, open_still: bool) ->
         f"`receiver track {source.name} JOB --intent {intent.id}` if there is one, "
         f"else `receiver withdraw {intent.id}`"
     )
-
-
-def _when_to_try_again(error: RequestFailed) -> str:
-    if not isinstance(error, RateLimited):
-        return ""
-    if error.retry_after is None:
-        return "; try again later"
-    return f"; try again in {error.retry_after.total_seconds():.0f} s"

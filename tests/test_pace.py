@@ -16,10 +16,12 @@ from receiver.outbound import ProviderClient
 from receiver.reconcile import Reconciler
 from receiver.sandbox import Conditions, Sandbox
 from receiver.store import open_store
+from tests.aging import let_pass
 from tests.running import API_KEY, SECRET, Running
 from tests.watch import eventually
 
 NEVER = timedelta(hours=10)
+HALF_A_DAY, WEEK = 12 * 3600, 7 * 24 * 3600
 BODIES = {
     "kpainter": ("slide_deck", {"prompt": "a lesson"}),
     "omnivideo": ("seedance-2", {"prompt": "a scene"}),
@@ -56,15 +58,7 @@ class PollOnly(Running):
                 receiver.submit(source, *BODIES[source])
 
     def let_pass(self, seconds):
-        """Make everything that the store knows so much older."""
-        with closing(sqlite3.connect(self.folder / "receiver.db")) as db, db:
-            for column in ("created_at", "deadline_at", "next_poll_at", "last_poll_at"):
-                db.execute(f"UPDATE jobs SET {column} = {older(column)}", (f"-{seconds:f} seconds",))  # noqa: S608
-            db.execute(f"UPDATE requests SET sent_at = {older('sent_at')}", (f"-{seconds:f} seconds",))  # noqa: S608
-
-
-def older(column):
-    return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column}, ?)"
+        let_pass(self.folder / "receiver.db", seconds)
 
 
 @pytest.fixture
@@ -73,8 +67,11 @@ def sandbox():
         yield serving
 
 
-def waits(receiver, source):
-    """Ask whenever the job is due, until it ends; gives its age and the wait that followed, in seconds."""
+def waits(receiver, source, *, down=0):
+    """Ask whenever the job is due, until it ends; gives its age and the wait that followed, in seconds.
+
+    With `down`, nobody asks for so long each time.
+    """
     config = load(receiver.config)
     with closing(open_store(config)) as store, ProviderClient() as client:
         reconciler, found = Reconciler(store, client), plugins.sources(config)[source]
@@ -85,7 +82,7 @@ def waits(receiver, source):
             job = store.job(source, row["job"])
             now = clock.now()
             yield (now - job.created_at).total_seconds(), (job.next_poll_at - now).total_seconds()
-            receiver.let_pass((job.next_poll_at - now).total_seconds())
+            receiver.let_pass((job.next_poll_at - now).total_seconds() + down)
             reconciler.run([found])
 
 
@@ -104,6 +101,19 @@ def test_the_intervals_stretch_with_the_age_of_the_job_until_it_is_given_up(sand
         assert 0.8 * expected - 0.5 <= wait <= 1.2 * expected + 0.5 or age + wait == pytest.approx(given_up, abs=1)
     assert later[-1][0] + later[-1][1] == pytest.approx(given_up, abs=1)
     assert len(sandbox.polls) == len(later) + 1
+
+
+def test_a_job_that_waits_for_a_person_is_asked_about_every_five_minutes_for_a_week(tmp_path):
+    with Sandbox(Conditions(duration=timedelta(0)), secret=SECRET, api_key=API_KEY) as sandbox:
+        receiver = PollOnly(tmp_path, sandbox)
+        with Receiver(receiver.config) as program:
+            program.submit("kpainter", "video", {"prompt": "a scene", "sandbox": "paused"})
+
+        _, *later = waits(receiver, "kpainter", down=HALF_A_DAY)
+
+    assert {round(wait) for _, wait in later} == {300}
+    last, _ = later[-1]
+    assert last < WEEK <= last + 300 + HALF_A_DAY
 
 
 def test_the_request_budget_is_spent_and_not_exceeded(tmp_path):

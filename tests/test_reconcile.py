@@ -14,6 +14,7 @@ import pytest
 
 from receiver import clock, inbox, signals
 from receiver.config import load
+from receiver.errors import Unreadable
 from receiver.models import (
     Budget,
     Delivery,
@@ -114,6 +115,28 @@ class Clumsy(CreativeAI):
 
     def read(self, job, response):
         raise ZeroDivisionError(response.body.decode())
+
+
+class Forgetful(CreativeAI):
+    """One that leaves an error of its own helpers as it is."""
+
+    def read(self, job, response):
+        raise Unreadable("id is not an id")
+
+
+class Careless(CreativeAI):
+    """One whose event no database can hold."""
+
+    def read(self, job, response):
+        reading = super().read(job, response)
+        return replace(reading, events=tuple(replace(event, data={"a", "set"}) for event in reading.events))
+
+
+class Silent(CreativeAI):
+    """One that tells an end and no event."""
+
+    def read(self, job, response):
+        return replace(super().read(job, response), events=())
 
 
 @pytest.fixture
@@ -1117,6 +1140,19 @@ class TestTrouble:
         [done] = reconciler.run([source_at(provider.url, adapter=Clumsy)])
 
         assert [checked.error for checked in done.checked] == ["the adapter failed: ZeroDivisionError"]
+
+    @pytest.mark.parametrize("adapter", [Clumsy, Forgetful, Careless, Silent])
+    def test_an_adapters_mistake_keeps_no_other_source_from_being_asked(
+        self, store, reconciler, provider, source, adapter
+    ):
+        provider.answer = job("completed")
+        track(store, "vgen_1")
+        store.track("other", "vgen_2", kind="video", schedule=DUE)
+
+        failed, fine = reconciler.run([source_at(provider.url, adapter=adapter), replace(source, name="other")])
+
+        assert (findings(failed), findings(fine)) == ([Finding.FAILED], [Finding.RECOVERED])
+        assert store.job("creative", "vgen_1").finished_at is None
 
     def test_findings_are_counted_over_all_sources(self, store, reconciler, provider, source):
         provider.answer = job("completed")

@@ -1,6 +1,9 @@
 """Which handlers want which event."""
 
+import operator
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -33,10 +36,18 @@ def a_handler(router, *, narrowed=None):
     )
 
 
-def wants(*patterns, event=EVENT, narrowed=None, **conditions):
+def handler_of(*patterns, narrowed=None, **conditions):
     router = Router()
     router.on(*patterns, **conditions)(lambda event: None)
-    return a_handler(router, narrowed=narrowed).wants(event, "creativeai")
+    return a_handler(router, narrowed=narrowed)
+
+
+def wants(*patterns, event=EVENT, narrowed=None, **conditions):
+    return handler_of(*patterns, narrowed=narrowed, **conditions).wants(event, "creativeai")
+
+
+def is_long(event):
+    return event.data["seconds"] > 60
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,108 @@ def test_a_notice_has_neither_status_nor_kind(conditions):
 
 def test_wants_notices_where_nothing_is_asked():
     assert wants(event=NOTICE)
+
+
+# A predicate
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(90, True), (30, False)])
+def test_asks_the_predicate(seconds, expected):
+    assert wants(event=replace(EVENT, data={"seconds": seconds}), where=is_long) is expected
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("yes", True), ("", False), (None, False)])
+def test_takes_what_a_predicate_says_as_yes_or_no(answer, expected):
+    assert wants(where=lambda event: answer) is expected
+
+
+@pytest.mark.parametrize(
+    "error", [pytest.param(KeyError("seconds"), id="exception"), pytest.param(SystemExit(1), id="exit")]
+)
+def test_wants_an_event_whose_predicate_fails(error):
+    def fails(event):
+        raise error
+
+    assert wants(where=fails)
+
+
+def test_warns_once_for_an_event_whose_predicate_fails(caplog):
+    router = Router()
+    router.on("studio", where=is_long)(router.on("*", where=is_long)(lambda event: None))
+
+    a_handler(router).wants(replace(EVENT, id=7), "creativeai")
+
+    [record] = caplog.records
+    assert (record.levelname, record.where, record.event_id) == ("WARNING", "is_long", 7)
+    assert record.error == "KeyError: 'seconds'"
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        pytest.param({"source": "other"}, id="source"),
+        pytest.param({"type": "image.*"}, id="type"),
+        pytest.param({"status": "failed"}, id="status"),
+        pytest.param({"kind": "image"}, id="kind"),
+        pytest.param({"narrowed": Route(type="image.*")}, id="table"),
+    ],
+)
+def test_asks_the_predicate_only_where_all_the_rest_fits(conditions):
+    asked = []
+
+    wants(where=asked.append, **conditions)
+
+    assert asked == []
+
+
+async def later(event): ...
+
+
+@pytest.mark.parametrize("where", ["succeeded", later], ids=["text", "async"])
+def test_refuses_a_predicate_that_cannot_be_asked(where):
+    with pytest.raises(TypeError, match="where must be a plain function"):
+        Router().on(where=where)
+
+
+# Why not
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason"),
+    [
+        pytest.param({"source": "other"}, "source is studio, it wants other", id="source"),
+        pytest.param({"type": "image.*"}, "type is video.generation.completed, it wants image.*", id="type"),
+        pytest.param({"status": "failed"}, "status is succeeded, it wants failed", id="status"),
+        pytest.param(
+            {"status": ["failed", "expired"]}, "status is succeeded, it wants expired or failed", id="statuses"
+        ),
+        pytest.param({"kind": "image"}, "kind is video, it wants image", id="kind"),
+        pytest.param({"where": lambda event: False}, "<lambda> says no", id="where"),
+        pytest.param({"where": partial(operator.eq, None)}, "partial says no", id="nameless-where"),
+        pytest.param(
+            {"narrowed": Route(kinds=frozenset(["image"]))}, "kind is video, it wants image (in its table)", id="table"
+        ),
+        pytest.param({}, None, id="none"),
+    ],
+)
+def test_says_why_an_event_is_not_for_a_handler(conditions, reason):
+    assert handler_of(**conditions).mismatch(EVENT, "creativeai") == reason
+
+
+def test_says_what_a_notice_lacks():
+    assert handler_of(status="failed").mismatch(NOTICE, "") == "status is not told, it wants failed"
+
+
+def test_says_why_for_each_of_several_patterns():
+    router = Router()
+    router.on("studio", "image.*")(router.on("other")(router.on("other", "video.*")(lambda event: None)))
+
+    assert a_handler(router).mismatch(EVENT, "creativeai") == (
+        "source is studio, it wants other; type is video.generation.completed, it wants image.*"
+    )
+
+
+# Several patterns
 
 
 def test_every_part_of_a_pattern_must_fit():

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from datetime import timedelta
 
 import pytest
 
-from receiver import clock, inbox
+from receiver import Receiver, clock, inbox
+from receiver.config import from_tables
 from receiver.engine.local import LocalEngine
 from receiver.errors import (
     ConfigError,
@@ -19,6 +21,7 @@ from receiver.errors import (
     NotConfigured,
     OutcomeUnknown,
     RateLimited,
+    ReceiverError,
     RequestFailed,
     StoreUnavailable,
 )
@@ -39,6 +42,13 @@ PUBLIC = "https://hooks.example.com/receiver"
 VIDEO = {"prompt": "A drone shot over a coastal city"}
 ACCEPTED = Answer({"id": "vgen_1", "status": "processing"}, status=202)
 SOON = timedelta(milliseconds=200)
+
+
+def deep(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 @pytest.fixture
@@ -172,6 +182,11 @@ class TestCallback:
 
         assert "webhook_url" not in sent(provider)[0]
 
+    def test_has_a_url_that_no_command_takes_for_an_option(self, create, store, provider):
+        create(public_url=PUBLIC)
+
+        assert re.fullmatch(r"[0-9a-f]{22}", path_of(provider).rpartition("/")[2])
+
     def test_has_another_url_for_each_job(self, create, provider):
         create(public_url=PUBLIC)
         create(public_url=PUBLIC)
@@ -228,6 +243,15 @@ class TestWhatIsNotSent:
 
         assert (provider.asked, intents(store)) == ([], [])
 
+    @pytest.mark.parametrize(
+        "value", [{1, 2}, b"", float("nan"), "\ud800", deep(3000)], ids=["set", "bytes", "nan", "surrogate", "deep"]
+    )
+    def test_a_body_that_is_no_json(self, create, provider, store, value):
+        with pytest.raises(InvalidBody, match="the body cannot be written as JSON"):
+            create(body=VIDEO | {"more": value})
+
+        assert (provider.asked, intents(store)) == ([], [])
+
     def test_a_kind_that_cannot_be_created(self, create, provider):
         with pytest.raises(NotConfigured, match="creativeai cannot create 'other'; it can create: video, "):
             create(kind="other")
@@ -256,8 +280,9 @@ class TestWhatIsRefused:
         with pytest.raises(RequestFailed, match="creative: HTTP 400: Your request was rejected because"):
             create()
 
-    def test_leaves_neither_intent_nor_job(self, create, provider, store):
-        provider.answer = always(Answer({"error": {"message": "no"}}, status=402))
+    @pytest.mark.parametrize("status", [307, 400, 401, 402, 403, 404, 409, 422, 429, 501, 503])
+    def test_leaves_neither_intent_nor_job(self, create, provider, store, status):
+        provider.answer = always(Answer({"error": {"message": "no"}}, status=status))
 
         with pytest.raises(RequestFailed):
             create()
@@ -279,6 +304,21 @@ class TestWhatIsRefused:
             create()
 
         assert failure.value.retry_after == timedelta(seconds=17)
+
+    def test_says_when_to_try_again_where_only_the_budget_tells(self, create, provider):
+        told = {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "42"}
+        provider.answer = always(Answer({"error": {"message": "slow down"}}, status=429, headers=told))
+
+        with pytest.raises(RateLimited, match="slow down; try again in 42 s"):
+            create()
+
+    def test_keeps_polls_waiting_for_a_while_where_nobody_says_how_long(self, create, provider, store):
+        provider.answer = always(Answer({"error": {"message": "slow down"}}, status=429))
+
+        with pytest.raises(RateLimited, match="slow down; try again later"):
+            create()
+
+        assert spare_requests(store) == 0
 
     def test_keeps_polls_waiting_too_when_there_were_too_many_requests(self, create, provider, store):
         provider.answer = always(Answer({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "60"}))
@@ -307,6 +347,8 @@ class TestWhatNobodyKnows:
             pytest.param(Answer({"error": {"message": "crashed"}}, status=500), id="500"),
             pytest.param(Answer(b"<html>", status=502), id="502"),
             pytest.param(Answer(b"<html>", status=504), id="504"),
+            pytest.param(Answer(b"<html>", status=524), id="524"),
+            pytest.param(Answer({"error": {"message": "too slow"}}, status=408), id="408"),
         ],
     )
     def test_is_kept_as_an_intent(self, create, provider, store, answer):
@@ -331,7 +373,7 @@ class TestWhatNobodyKnows:
         done = threading.Event()
         provider.answer = lambda path: done.wait(10) and ACCEPTED
 
-        with pytest.raises(OutcomeUnknown, match="the answer was lost"):
+        with pytest.raises(OutcomeUnknown, match="no answer came"):
             create(timeout=SOON)
 
         done.set()
@@ -352,9 +394,56 @@ class TestWhatNobodyKnows:
             provider.answer = lambda path: locked.enter_context(flock_held(database)) or ACCEPTED
             with (
                 contextlib.closing(SQLiteStore(database, timeout=SOON)) as store,
-                pytest.raises(StoreUnavailable, match="vgen_1 created, but not recorded"),
+                pytest.raises(StoreUnavailable, match="created, but not recorded") as failure,
             ):
                 submit_to(source, store)
+
+        assert "receiver track creative vgen_1 --kind video --intent " in str(failure.value)
+
+
+LIMITS = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "60"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(Answer(ACCEPTED.body, status=202, headers=LIMITS), "vgen_1 --kind video --intent", id="accepted"),
+        pytest.param(Answer({"error": {"message": "no"}}, status=402, headers=LIMITS), "HTTP 402: no", id="refused"),
+        pytest.param(None, "a job may have been created", id="unanswered"),
+    ],
+)
+def test_what_the_provider_did_is_told_even_if_the_store_fails_meanwhile(provider, database, answer, told):
+    with contextlib.ExitStack() as locked:
+        provider.answer = lambda path: locked.enter_context(flock_held(database)) or answer
+        with (
+            contextlib.closing(SQLiteStore(database, timeout=SOON)) as store,
+            pytest.raises(ReceiverError, match=told),
+        ):
+            submit_to(source_at(provider.url), store)
+
+
+def test_a_batch_that_could_not_be_recorded_can_be_tracked_by_hand(provider, database, tmp_path):
+    source = source_at(provider.url)
+    with contextlib.ExitStack() as locked:
+        created = Answer(sample("creativeai/polls/batch_created"), status=202)
+        provider.answer = lambda path: locked.enter_context(flock_held(database)) or created
+        with (
+            contextlib.closing(SQLiteStore(database, timeout=SOON)) as store,
+            pytest.raises(StoreUnavailable) as failure,
+        ):
+            submit_to(source, store, kind="batch", body={"prompts": ["one"]}, metadata={"order": 17})
+    config = from_tables(
+        {"sources": {"creative": {"provider": "creativeai", "secrets": [SECRET]}}}, file=tmp_path / "receiver.toml"
+    )
+
+    with Receiver(config) as receiver:
+        for command in str(failure.value).splitlines()[1:]:
+            _, _, name, job, _, kind, _, intent = command.split()
+            receiver.track(name, job, kind=kind, intent=intent)
+
+    with contextlib.closing(SQLiteStore(database)) as store:
+        assert {(row["kind"], row["metadata"]["order"]) for row in jobs(store)} == {("batch", 17), ("video", 17)}
+        assert (len(jobs(store)), intents(store)) == (4, [])
 
 
 SUBMIT = ["submit", "creativeai", "video", "body.json", "--metadata", '{"order": 17}']

@@ -3,7 +3,7 @@
 import click
 
 from receiver import __version__
-from receiver.cli import act, examine, look, run, sandbox
+from receiver.cli import act, author, examine, letters, look, replay, routes, run, sandbox
 from receiver.cli.common import config_option
 from receiver.errors import ConfigError, InvalidBody, NotConfigured, ReceiverError
 
@@ -26,5 +26,15 @@ def main() -> None:
     """Take in webhooks from AI media APIs, run handlers, and poll for what never called back."""
 
 
-for _command in (*run.COMMANDS, *look.COMMANDS, *act.COMMANDS, *examine.COMMANDS, *sandbox.COMMANDS):
+for _command in (
+    *run.COMMANDS,
+    *look.COMMANDS,
+    *routes.COMMANDS,
+    *act.COMMANDS,
+    *letters.COMMANDS,
+    *replay.COMMANDS,
+    *examine.COMMANDS,
+    *sandbox.COMMANDS,
+    *author.COMMANDS,
+):
     main.add_command(_command)

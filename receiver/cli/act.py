@@ -1,24 +1,22 @@
-"""Commands that change something: submit, track, withdraw, retry, replay, send; and catalog, before them."""
+"""Commands that change something: submit, track, withdraw, send; and catalog, before them."""
 
 import os
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any
 
 import click
 import httpx
 
 from receiver import plugins, sandbox
 from receiver.cli.common import (
-    NUMBER,
     config_option,
     configured_source,
     json_option,
     loaded_config,
-    opened_store,
     print_rows,
 )
 from receiver.config import Config
-from receiver.errors import NotConfigured, ReceiverError, Unreadable
+from receiver.errors import ReceiverError, Unreadable
 from receiver.providers.base import json_object
 from receiver.receiver import Receiver
 
@@ -33,16 +31,16 @@ metadata_option = click.option(
 @config_option
 @click.argument("source")
 @click.argument("kind")
-@click.argument("body", type=click.File("rb"))
+@click.argument("body", type=click.Path(allow_dash=True))
 @metadata_option
 @json_option
-def submit(source: str, kind: str, body: IO[bytes], metadata: str, as_json: bool) -> None:
+def submit(source: str, kind: str, body: str, metadata: str, as_json: bool) -> None:
     """Create a job of KIND at SOURCE's provider and track it, in one step.
 
     BODY is a file with the JSON that the provider's create call takes; `-` reads it from standard input. The call is
     made once and never repeated: should its answer get lost, `receiver jobs` shows what is to be done.
     """
-    content, own = _object(body.read(), "BODY"), _object(metadata, "--metadata")
+    content, own = _object(_content(body), "BODY"), _object(metadata, "--metadata")
     with Receiver(loaded_config()) as receiver:
         jobs = receiver.submit(source, kind, content, metadata=own)
         if receiver.config.public_url is None and receiver.takes_callback(source, kind):
@@ -91,40 +89,6 @@ def withdraw(intent: str) -> None:
 
 @click.command()
 @config_option
-@click.argument("dispatch", type=NUMBER)
-def retry(dispatch: int) -> None:
-    """Run a dead or cancelled DISPATCH again, with all its attempts and the same idempotency key."""
-    with opened_store(loaded_config()) as store:
-        if not store.retry(dispatch):
-            raise NotConfigured(f"dispatch {dispatch} is neither dead nor cancelled; see `receiver dispatches`")
-    click.echo(f"dispatch {dispatch} is due again")
-
-
-@click.command()
-@config_option
-@click.argument("event", type=NUMBER)
-@click.option("--handler", "names", multiple=True, metavar="HANDLER", help="Only for this handler; may be repeated.")
-def replay(event: int, names: tuple[str, ...]) -> None:
-    """Run the handlers for a recorded EVENT again, as new dispatches with new idempotency keys."""
-    config = loaded_config()
-    with opened_store(config) as store:
-        recorded = store.event(event)
-        if recorded is None:
-            raise NotConfigured(f"there is no event {event}; see `receiver events`")
-        provider = config.sources[recorded.source].provider if recorded.source in config.sources else ""
-        wanting = [handler.name for handler in plugins.handlers(config) if handler.wants(recorded, provider)]
-        unknown = set(names) - set(wanting)
-        if unknown:
-            wanted_by = ", ".join(wanting) or "none"
-            raise NotConfigured(
-                f"{', '.join(sorted(unknown))}: no handler of that name wants event {event} (these do: {wanted_by})"
-            )
-        ids = store.replay(event, names or wanting)
-    click.echo(f"event {event}: {len(ids)} new dispatches {' '.join(map(str, ids))}".rstrip())
-
-
-@click.command()
-@config_option
 @click.option("--source", metavar="SOURCE", help="The source to send to.  [default: the only one with webhooks]")
 @click.option("--type", "event_type", default="video.generation.completed", show_default=True, help="The event's type.")
 @click.option("--job", default="vgen_abc123", show_default=True, help="The job's id.")
@@ -143,7 +107,7 @@ def send(
     unsigned: bool,
     repeat: int,
 ) -> None:
-    """Sign and post a realistic delivery to a running receiver, and print its answers."""
+    """Sign and post a delivery as CreativeAI makes it to a running receiver, and print its answers."""
     config = loaded_config()
     name = source or _only_source(config)
     body = _body(event_type, job)
@@ -159,7 +123,17 @@ def send(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (submit, track, withdraw, catalog, retry, replay, send)
+COMMANDS = (submit, track, withdraw, catalog, send)
+
+
+def _content(file: str) -> bytes:
+    try:
+        with click.open_file(file, "rb") as opened:
+            content: bytes = opened.read()
+    # Standard input may be closed.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="BODY") from error
+    return content
 
 
 def _object(content: str | bytes, name: str) -> Mapping[str, Any]:

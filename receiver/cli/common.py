@@ -123,12 +123,16 @@ def read_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, value
 
 
-def _cell(value: object) -> str:
+def printable(value: object) -> str:
+    """A value as text in one line, in which nothing that strangers sent moves the cursor or colours the terminal."""
     if value is None:
         return ""
     text = json.dumps(value, default=_plain) if isinstance(value, dict | list) else str(value)
-    # What strangers sent must not move the cursor or colour the terminal.
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _cell(value: object) -> str:
+    text = printable(value)
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 

@@ -1,15 +1,15 @@
-"""Commands that show what is known: jobs, events, deliveries, dispatches, check."""
+"""Commands that show what is known: jobs, events, deliveries, dispatches, show, check."""
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import click
 from pydantic import SecretStr
 
-from receiver import plugins
+from receiver import clock, plugins
 from receiver.cli.common import (
     NUMBER,
     config_option,
@@ -18,9 +18,12 @@ from receiver.cli.common import (
     loaded_config,
     opened_store,
     print_rows,
+    printable,
 )
+from receiver.cli.rows import event_row, job_row
+from receiver.clock import from_text
 from receiver.config import Config
-from receiver.errors import RequestFailed
+from receiver.errors import NotConfigured, RequestFailed
 from receiver.inbox import Source
 from receiver.models import Budget, State, Status
 from receiver.outbound import ProviderClient
@@ -29,7 +32,9 @@ from receiver.store.base import Row
 
 _MASK = "**********"
 _UNKNOWN = "unknown"
-_NO_ANSWER = "no answer to the create call yet; if there is none to come, see `receiver track --intent`"
+_LONGEST_CALL = timedelta(minutes=1)
+_CALLING = "the create call is being made"
+_NO_ANSWER = "the create call was never answered; see `receiver track --intent` and `receiver withdraw`"
 
 source_option = click.option("--source", metavar="SOURCE", help="Only of this source.")
 
@@ -107,16 +112,44 @@ def deliveries(source: str | None, rejected: bool, limit: int, as_json: bool) ->
     "--state", type=click.Choice([str(state) for state in State]), help="Only in this state; dead ones await `retry`."
 )
 @click.option("--event", "event_id", type=NUMBER, metavar="EVENT", help="Only of this event.")
+@click.option("--replay", "replay_id", metavar="REPLAY", help="Only of this replay.")
 @limit_option
 @json_option
-def dispatches(handler: str | None, state: str | None, event_id: int | None, limit: int, as_json: bool) -> None:
+def dispatches(
+    handler: str | None, state: str | None, event_id: int | None, replay_id: str | None, limit: int, as_json: bool
+) -> None:
     """List dispatches, newest first. With --json also every attempt."""
     with opened_store(loaded_config()) as store:
-        rows = store.list_dispatches(handler=handler, state=state, event_id=event_id, limit=limit)
+        rows = store.list_dispatches(handler=handler, state=state, event_id=event_id, replay_id=replay_id, limit=limit)
         if as_json:
             rows = [{**row, "attempts": store.list_attempts(row["id"])} for row in rows]
-    columns = ["id", "event", "handler", "job", "state", "attempt_count", "due_at", "finished_at", "error"]
+    columns = ["id", "event", "handler", "job", "state", "attempt_count", "due_at", "finished_at", "replay_id", "error"]
     print_rows(rows, as_json=as_json, columns=columns, nothing="no dispatches")
+
+
+@click.command()
+@config_option
+@click.argument("dispatch", type=NUMBER)
+@json_option
+def show(dispatch: int, as_json: bool) -> None:
+    """Show one DISPATCH with its event, its job and every attempt. With --json also the event's data."""
+    with opened_store(loaded_config()) as store:
+        row = store.dispatch(dispatch)
+        if row is None:
+            raise NotConfigured(f"there is no dispatch {dispatch}; see `receiver dispatches`")
+        event = store.event(row["event"])
+        job = store.job(row["source"], row["job"]) if row["job"] is not None else None
+        attempts = store.list_attempts(dispatch)
+    event_shown, job_shown = event and event_row(event), job and job_row(job)
+    if as_json:
+        whole = {**row, "event": event_shown, "job": job_shown, "attempts": attempts}
+        print_rows([whole], as_json=True, columns=[], nothing=None)
+        return
+    _print_section(f"dispatch {dispatch}", row)
+    _print_section("event", event_shown or {}, without=["data"])
+    _print_section("job", job_shown or {})
+    for attempt in attempts:
+        _print_section(f"attempt {attempt['number']}", attempt)
 
 
 @click.command()
@@ -149,14 +182,26 @@ def check(offline: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (jobs, events, deliveries, dispatches, check)
+COMMANDS = (jobs, events, deliveries, dispatches, show, check)
+
+
+def _print_section(title: str, values: Row, *, without: Collection[str] = ()) -> None:
+    """One thing, whole, a line for each value that it has."""
+    if not values:
+        return
+    click.echo(title)
+    for name, value in values.items():
+        if value is not None and name not in without:
+            click.echo(f"  {name.replace('_', ' '):<16} {printable(value)}")
 
 
 def _with_intent(row: Row) -> Row:
     """An intent among jobs, told in their columns."""
     if "intent" not in row:
         return row
-    return {**row, "job": f"intent {row['intent']}", "last_error": row["last_error"] or _NO_ANSWER}
+    young = clock.now() - from_text(row["created_at"]) < _LONGEST_CALL
+    told = row["last_error"] or (_CALLING if young else _NO_ANSWER)
+    return {**row, "job": f"intent {row['intent']}", "last_error": told}
 
 
 def _strange_variables(context: click.Context) -> list[str]:
@@ -213,12 +258,12 @@ def _shown(value: object) -> object:
 
 
 def _key_accepted(source: Source, client: ProviderClient) -> bool:
-    request = source.provider.check()
-    if request is None or source.provider.api_key is None:
+    requests = source.provider.check()
+    if not requests or source.provider.api_key is None:
         click.echo(f"source {source.name}: no API key; jobs that nobody calls back about will expire unasked")
         return True
     try:
-        source.provider.checked(client.send(source.provider, request))
+        client.first(source.provider, requests, source.provider.checked)
     except RequestFailed as error:
         click.echo(
             f"source {source.name}: {source.masked(str(error))}; check sources.{source.name}.api_key and base_url",

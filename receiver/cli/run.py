@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import chdir
 from datetime import timedelta
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
 from receiver import demo as demonstration
-from receiver import logs, plugins
+from receiver import isolation, logs, plugins
 from receiver.cli.common import (
     config_file,
     config_option,
@@ -89,6 +90,7 @@ def work() -> None:
     """
     config = loaded_config()
     logs.configure(config.log_format)
+    file = config.file.resolve() if config.file.exists() else None
     with chdir(config.directory), opened_store(config) as store:
         engine = LocalEngine(
             store,
@@ -96,6 +98,7 @@ def work() -> None:
             plugins.sources(config),
             lease=config.worker.lease,
             drain=config.worker.drain,
+            isolate=partial(isolation.attempt, config=file),
         )
         _on_stop(engine.stop)
         engine.run()
@@ -138,7 +141,7 @@ def reconcile(names: tuple[str, ...], dry_run: bool, every: timedelta | None, as
     help="Keep what the demonstration writes here.  [default: a temporary folder, removed at the end]",
 )
 def demo(directory: Path | None) -> None:
-    """Show the main job in half a minute, against a stand-in provider on this machine."""
+    """Show the main job in half a minute, against stand-ins for four providers on this machine."""
     sys.exit(0 if demonstration.run(directory) else 1)
 
 

@@ -64,8 +64,8 @@ def sandbox(port: int, secret: str, api_key: str, **conditions: Any) -> None:
 
     Jobs end by themselves; CreativeAI's are told by signed webhooks. What shall go wrong is said by options, as a SHARE
     from 0 to 1 of all jobs, or for one job in the request that creates it, in the header X-Sandbox or in the body's
-    field sandbox: any of lost, doubled, delayed, reordered, forged, failed and paused (at KPainter), separated by
-    commas.
+    field sandbox: any of lost, doubled, delayed, reordered, forged, failed, unanswered (the job is created, but the
+    answer is an error) and paused (at KPainter, until somebody acts), separated by commas.
     """
     try:
         chosen = Conditions(**conditions)

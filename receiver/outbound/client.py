@@ -1,18 +1,22 @@
 """Asking a provider."""
 
 import zlib
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import TracebackType
+from typing import TypeVar
 
 import httpx
 
-from receiver.errors import RequestFailed, TooLarge
+from receiver.errors import NotFound, RequestFailed, TooLarge
 from receiver.models import Request, Response, Upload
 from receiver.outbound.answers import COMPRESSED, Answer
 from receiver.outbound.network import AGENT, CONNECTIONS, Network, deadline_after
 from receiver.providers.base import Provider
 
 _COMPRESSED_AS_ASKED = {"gzip", "x-gzip", "deflate"}
+T = TypeVar("T")
+
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
@@ -39,6 +43,21 @@ class ProviderClient:
         """Close the connections that were kept."""
         self._network.close()
 
+    def first(self, provider: Provider, requests: Sequence[Request], read: Callable[[Response], T]) -> T:
+        """What is read of the answer to the first of these requests that the API knows: its versions differ.
+
+        Raises:
+            RequestFailed: as the last of them, or the first that failed in another way.
+            Unreadable: by `read`.
+        """
+        for request in requests[:-1]:
+            try:
+                return read(self.send(provider, request))
+            except RequestFailed as error:
+                if not _unknown(error):
+                    raise
+        return read(self.send(provider, requests[-1]))
+
     def send(self, provider: Provider, request: Request) -> Response:
         """The provider's answer, whatever its status; a redirect is an answer too.
 
@@ -52,6 +71,11 @@ class ProviderClient:
             return Response(status_code=answer.status, headers=dict(answer.headers), body=body)
 
 
+def _unknown(error: RequestFailed) -> bool:
+    """Whether the API says that it has no such path, or nothing there."""
+    return isinstance(error, NotFound) or str(error).startswith("HTTP 404")
+
+
 def _addressed(provider: Provider, request: Request) -> httpx.Request:
     try:
         headers = httpx.Headers(request.headers)
@@ -59,7 +83,7 @@ def _addressed(provider: Provider, request: Request) -> httpx.Request:
         url = httpx.URL(f"{provider.base_url}/{request.path.removeprefix('/')}")
         form = {name: _field(value) for name, value in request.form.items()} if request.form else None
         return httpx.Request(request.method, url, headers=headers, json=request.json, files=form)
-    except (httpx.InvalidURL, ValueError, TypeError) as error:
+    except (httpx.InvalidURL, ValueError, TypeError, RecursionError) as error:
         raise RequestFailed(
             f"the request cannot be written ({type(error).__name__}); see the base_url and the api_key",
             retry=False,
@@ -76,7 +100,7 @@ def _decoded(answer: Answer, max_bytes: int) -> bytes:
     """The body, inflated no further than the limit."""
     too_large = TooLarge(f"the answer of {answer.host} is larger than {max_bytes} bytes")
     if answer.encoding in COMPRESSED - _COMPRESSED_AS_ASKED or "," in answer.encoding:
-        raise RequestFailed(f"{answer.host} answers in {answer.encoding[:50]}, which was not asked for", retry=False)
+        raise RequestFailed(f"{answer.host} answers in {answer.encoding[:50]!r}, which was not asked for", retry=False)
     inflate = zlib.decompressobj(_GZIP_OR_ZLIB) if answer.encoding in _COMPRESSED_AS_ASKED else None
     body = bytearray()
     received = 0

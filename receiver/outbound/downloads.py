@@ -1,10 +1,12 @@
 """Getting a file at a URL that somebody else named."""
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import BinaryIO
+from urllib.parse import unquote
 
 import httpx
 
@@ -15,6 +17,7 @@ from receiver.outbound.answers import COMPRESSED, Answer, is_strong
 from receiver.outbound.network import AGENT, Network, deadline_after
 
 _MOST_REDIRECTS = 5
+_WAY_UP = re.compile(r"[/\\]\.\.?([/\\;]|$)|\\")
 _TRY_LATER = {408, 425, 429}
 
 
@@ -139,6 +142,9 @@ class _Target:
 
 def _covers(access: Access, here: httpx.URL) -> bool:
     """Whether the headers may go there. A base URL may be written in another way: upper case, the usual port."""
+    # Servers may take these for a way up, out of the base URL.
+    if _WAY_UP.search(unquote(unquote(here.path))):
+        return False
     return replace(access, base_url=str(httpx.URL(access.base_url)).rstrip("/")).covers(str(here))
 
 

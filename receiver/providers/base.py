@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from receiver.backoff import rate_limits, retry_after
+from receiver.backoff import asked_to_wait, rate_limits
 from receiver.errors import (
     CredentialsRefused,
     InvalidBody,
@@ -21,8 +22,8 @@ from receiver.errors import (
 )
 from receiver.models import (
     Budget,
+    CreateCall,
     Created,
-    Creation,
     Delivery,
     Event,
     Job,
@@ -65,7 +66,7 @@ class Provider:
     """Whether it calls back at all. Where not, polling is the delivery, and what is posted in its name is refused."""
     scheme: ClassVar[HmacHex | None] = None
     """How its webhooks are signed; None where they are not."""
-    creations: ClassVar[Mapping[str, Creation]] = {}
+    create_calls: ClassVar[Mapping[str, CreateCall]] = {}
     """The kinds of job that can be created, and how. One may be tracked as another kind."""
     offers: ClassVar[Sequence[Offer]] = ()
     """What it offers to make, where no request can tell."""
@@ -133,7 +134,7 @@ class Provider:
         Raises:
             InvalidBody: a field is missing that the provider documents as required.
         """
-        creation = self.creations[kind]
+        creation = self.create_calls[kind]
         if missing := [name for name in creation.required if body.get(name) in (None, "", [], {})]:
             raise InvalidBody(f"a body for {self.name} {kind} needs {' and '.join(missing)}")
         callback = {creation.callback: callback_url} if creation.callback and callback_url else {}
@@ -148,9 +149,9 @@ class Provider:
         """
         raise NotImplementedError
 
-    def catalog(self) -> Request | None:
-        """The request that asks what there is to make; None where `offers` says it all."""
-        return None
+    def catalog(self) -> Sequence[Request]:
+        """The requests that ask what there is to make, until the API knows one; none where `offers` says it all."""
+        return ()
 
     def read_catalog(self, response: Response) -> list[Offer]:
         """What the provider offers to make.
@@ -184,9 +185,9 @@ class Provider:
             json_object(response.body)
         return self.answered(response)
 
-    def check(self) -> Request | None:
-        """A harmless request that proves the API key; None where there is none."""
-        return None
+    def check(self) -> Sequence[Request]:
+        """Harmless requests of which one proves the API key: the first that the API knows; none where there is none."""
+        return ()
 
     def checked(self, response: Response) -> None:
         """Read the answer to `check`.
@@ -210,11 +211,11 @@ class Provider:
         Raises:
             NotConfigured: there is no such kind, neither to create nor to track.
         """
-        if kind not in self.kinds and kind not in self.creations:
+        if kind not in self.kinds and kind not in self.create_calls:
             raise NotConfigured(
-                f"{self.name} has no kind {kind!r}; it has {', '.join({**self.kinds, **self.creations})}"
+                f"{self.name} has no kind {kind!r}; it has {', '.join({**self.kinds, **self.create_calls})}"
             )
-        creation = self.creations.get(kind)
+        creation = self.create_calls.get(kind)
         return self.kind_or_default((creation and creation.kind) or kind)
 
     def fold(self, word: str | None) -> Status | None:
@@ -238,6 +239,29 @@ def json_object(body: bytes) -> dict[str, Any]:
     if body.count(b"[") + body.count(b"{") > _DEEPEST and _deeper_than(_DEEPEST, value):
         raise Unreadable(f"the body is nested deeper than {_DEEPEST} levels")
     return value
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Take what cannot be read in a poll answer for a request that failed: it says nothing about the job.
+
+    Raises:
+        RequestFailed: in place of `Unreadable`.
+    """
+    try:
+        yield
+    except Unreadable as error:
+        raise RequestFailed(f"the answer cannot be understood: {error}") from error
+
+
+def expect_job(told: object, asked: str | None) -> None:
+    """Refuse an answer that names another job than the one asked about, if it names one, and one was asked about.
+
+    Raises:
+        RequestFailed: it does.
+    """
+    if asked and told is not None and str(told) != asked:
+        raise RequestFailed("the answer is about another job")
 
 
 def event_key(job_id: str, status: Status | None, raw_status: str | None) -> str:
@@ -318,14 +342,17 @@ def answered_object(response: Response) -> dict[str, Any]:
         RequestFailed: in the form that says whether and when to ask again.
     """
     code = response.status_code
-    if code == 429:
-        raise RateLimited("HTTP 429", retry_after=retry_after(response.headers))
     try:
         data = json_object(response.body)
     except Unreadable as error:
+        if code == 429:
+            raise RateLimited("HTTP 429", retry_after=asked_to_wait(response.headers)) from error
         if code == 401:
             raise CredentialsRefused("HTTP 401") from error
-        raise RequestFailed(f"HTTP {code}: {error}", retry=_passing(code)) from error
+        told = f": {error}" if 200 <= code < 300 else " and a page, as from a proxy"
+        raise RequestFailed(f"HTTP {code}{told}", retry=_passing(code)) from error
+    if code == 429:
+        raise RateLimited(f"HTTP 429{said(data)}", retry_after=asked_to_wait(response.headers))
     if code in (401, 403):
         raise CredentialsRefused(f"HTTP {code}{said(data)}")
     # What web frameworks say to a path they do not have: a wrong base URL, not a missing job.

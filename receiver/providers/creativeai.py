@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from receiver.backoff import retry_after
+from receiver.backoff import asked_to_wait
 from receiver.errors import CredentialsRefused, InvalidBody, RateLimited, RequestFailed, Unreadable
 from receiver.models import (
     Budget,
+    CreateCall,
     Created,
-    Creation,
     Delivery,
     Event,
     Failure,
@@ -29,6 +29,7 @@ from receiver.models import (
 from receiver.providers.base import (
     Provider,
     event_key,
+    expect_job,
     identifier,
     json_object,
     link,
@@ -37,6 +38,7 @@ from receiver.providers.base import (
     said,
     segment,
     sentence,
+    understood,
     word,
 )
 from receiver.signatures import SCHEMES
@@ -87,16 +89,16 @@ class CreativeAI(Provider):
     }
     # The free plan's limit for all calls; the answers' headers tell the real one.
     budget = Budget(10, per=timedelta(minutes=1))
-    creations = {
-        "video": Creation(path="/v1/video/generations", required=("prompt",), callback=_CALLBACK),
-        "image-to-video": Creation(
+    create_calls = {
+        "video": CreateCall(path="/v1/video/generations", required=("prompt",), callback=_CALLBACK),
+        "image-to-video": CreateCall(
             path="/v1/video/generations", required=("image_url",), callback=_CALLBACK, kind="video"
         ),
-        "batch": Creation(path="/v1/video/generations/batch", callback=_CALLBACK),
-        "voice": Creation(path="/api/generate/voice", required=("text",), callback=_CALLBACK),
-        "compose": Creation(path="/api/generate/compose", callback=_CALLBACK),
-        "chart-to-video": Creation(path="/api/generate/chart-to-video", callback=_CALLBACK),
-        "image": Creation(path="/api/v1/model/generateImage", required=("prompt",), callback=_CALLBACK),
+        "batch": CreateCall(path="/v1/video/generations/batch", callback=_CALLBACK),
+        "voice": CreateCall(path="/api/generate/voice", required=("text",), callback=_CALLBACK),
+        "compose": CreateCall(path="/api/generate/compose", callback=_CALLBACK),
+        "chart-to-video": CreateCall(path="/api/generate/chart-to-video", callback=_CALLBACK),
+        "image": CreateCall(path="/api/v1/model/generateImage", required=("prompt",), callback=_CALLBACK),
     }
 
     def sign(self, delivery: Delivery, secret: str) -> dict[str, str]:
@@ -130,17 +132,13 @@ class CreativeAI(Provider):
 
     def read(self, job: Job, response: Response) -> Reading:
         data = self.answered(response)
-        told = data.get("batch_id" if job.kind == "batch" else "id", job.job_id)
-        if job.job_id and told != job.job_id:
-            raise RequestFailed("the answer is about another job")
-        try:
+        expect_job(data.get("batch_id" if job.kind == "batch" else "id"), job.job_id)
+        with understood():
             if job.kind == "batch":
                 return self._read_batch(job, data)
             if "status" not in data:
                 raise Unreadable("it has no status")
             event = self._event(job.source, job.kind, {"id": job.job_id, **data})
-        except Unreadable as error:
-            raise RequestFailed(f"the answer cannot be understood: {error}") from error
         ended = event.status is not None and event.status.terminal
         return Reading(
             status=event.status,
@@ -155,7 +153,7 @@ class CreativeAI(Provider):
         error = envelope.get("error", {})
         named = {word(error.get("type")), word(error.get("code"))}
         if "rate_limit_exceeded" in named:
-            raise RateLimited(f"rate limit{said(envelope)}", retry_after=retry_after(response.headers))
+            raise RateLimited(f"rate limit{said(envelope)}", retry_after=asked_to_wait(response.headers))
         if "authentication_error" in named:
             raise CredentialsRefused(f"credentials refused{said(envelope)}")
         data = super().answered(response)
@@ -174,10 +172,10 @@ class CreativeAI(Provider):
             batch_id = identifier(data.get("batch_id"), field="batch_id")
             clips = [Created(job_id=row["id"], kind="video") for row in _list(data.get("jobs")) if _named(row)]
             return [Created(job_id=batch_id, kind="batch"), *clips]
-        return [Created(job_id=identifier(data.get("id"), field="id"), kind=self.creations[kind].kind or kind)]
+        return [Created(job_id=identifier(data.get("id"), field="id"), kind=self.create_calls[kind].kind or kind)]
 
-    def catalog(self) -> Request:
-        return Request(path="/v1/models")
+    def catalog(self) -> Sequence[Request]:
+        return [Request(path="/v1/models")]
 
     def read_catalog(self, response: Response) -> list[Offer]:
         rows = self.answered(response).get("data")
@@ -185,7 +183,7 @@ class CreativeAI(Provider):
             raise Unreadable("the answer has no list of models")
         return [Offer(name=row["id"], data=row) for row in rows if _named(row)]
 
-    def check(self) -> Request:
+    def check(self) -> Sequence[Request]:
         return self.catalog()
 
     def _event(self, source: str, kind: str | None, data: Mapping[str, Any]) -> Event:

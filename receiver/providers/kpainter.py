@@ -3,16 +3,16 @@
 https://kpainter.ai/docs/openapi
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from receiver.errors import RequestFailed, Unreadable
+from receiver.errors import NotFound, RequestFailed, Unreadable
 from receiver.models import (
     Budget,
+    CreateCall,
     Created,
-    Creation,
     Event,
     Failure,
     Job,
@@ -27,6 +27,7 @@ from receiver.models import (
 from receiver.providers.base import (
     Provider,
     event_key,
+    expect_job,
     identifier,
     json_object,
     link,
@@ -34,6 +35,7 @@ from receiver.providers.base import (
     said,
     segment,
     sentence,
+    understood,
     word,
 )
 
@@ -83,10 +85,10 @@ class KPainter(Provider):
     kinds = dict.fromkeys((*_TYPES, *_NEWER_TYPES, _ANY_TYPE), _SCHEDULE)
     # No limit is documented; this one is ours.
     budget = Budget(60, per=timedelta(minutes=1))
-    creations = {
-        **{kind: Creation(path="/creations", required=("prompt",)) for kind in (*_TYPES, *_NEWER_TYPES)},
-        **{alias: Creation(path="/creations", required=("prompt",), kind=kind) for alias, kind in _ALIASES.items()},
-        _ANY_TYPE: Creation(path="/creations", required=("type", "prompt")),
+    create_calls = {
+        **{kind: CreateCall(path="/creations", required=("prompt",)) for kind in (*_TYPES, *_NEWER_TYPES)},
+        **{alias: CreateCall(path="/creations", required=("prompt",), kind=kind) for alias, kind in _ALIASES.items()},
+        _ANY_TYPE: CreateCall(path="/creations", required=("type", "prompt")),
     }
 
     def poll(self, job: Job) -> Request:
@@ -98,14 +100,18 @@ class KPainter(Provider):
         return Request(path=f"/creations/jobs/{segment(job.job_id)}")
 
     def read(self, job: Job, response: Response) -> Reading:
-        data = self.answered(response)
         try:
+            data = self.answered(response)
+        except NotFound as error:
+            if not self._finished_creation(job):
+                raise
+            # It was told to be over: its result may be late, but the job is not lost.
+            raise RequestFailed(str(error)) from error
+        with understood():
             job_id = job.job_id or _newer_id(data)
             if job_id and job_id.startswith(_NEWER):
                 return self._read_creation(job, identifier(job_id, field="id"), data)
             return self._read_job(job, data)
-        except Unreadable as error:
-            raise RequestFailed(f"the answer cannot be understood: {error}") from error
 
     def submit(self, kind: str, body: Mapping[str, Any], callback_url: str | None) -> Request:
         named = {} if kind == _ANY_TYPE else {"type": kind}
@@ -119,13 +125,13 @@ class KPainter(Provider):
         job_id = _id(_inner_job_id(data), field="job.job_id")
         return [Created(job_id=job_id, kind=tracked, reference=_id_or_none(data.get("creation_id")))]
 
-    def catalog(self) -> Request:
-        return Request(path="/catalog")
+    def catalog(self) -> Sequence[Request]:
+        return [Request(path="/catalog"), Request(path="/capabilities")]
 
     def read_catalog(self, response: Response) -> list[Offer]:
         rows = _catalog_rows(self.answered(response))
         # `submit` takes an offered type as its kind where it has that kind; the others go as `creation`.
-        return [Offer(name=name, kind=name if name in self.creations else None, data=data) for name, data in rows]
+        return [Offer(name=name, kind=name if name in self.create_calls else None, data=data) for name, data in rows]
 
     def answered(self, response: Response) -> dict[str, Any]:
         """The provider gives its reason in `detail`, as text or as an object with a message, or in `message`."""
@@ -137,8 +143,9 @@ class KPainter(Provider):
                 error.args = (f"{error}{told}",)
             raise
 
-    def check(self) -> Request:
-        return Request(path="/me")
+    def check(self) -> Sequence[Request]:
+        # Only the older contract documents the first; both have the second.
+        return [Request(path="/me"), Request(path="/creations?page=1&page_size=1")]
 
     def authorize(self) -> dict[str, str]:
         # The older contract documents the first header, the newer one only the second.
@@ -160,14 +167,18 @@ class KPainter(Provider):
 
     def _read_job(self, job: Job, data: Mapping[str, Any]) -> Reading:
         """What the older contract says of a job, or of the creation that it made."""
+        expect_job(_newer_id(data), job.job_id)
         if self._finished_creation(job) or self._is_finished_creation(data):
-            _expect(data.get("creation_id"), job.reference)
+            expect_job(data.get("creation_id"), job.reference)
             return self._result(job, _id(job.job_id or _inner_job_id(data), field="job.job_id"), data)
         job_id = _id(job.job_id or data.get("job_id"), field="job_id")
-        _expect(data.get("job_id"), job_id)
+        expect_job(data.get("job_id"), job_id)
         reference = _id_or_none(data.get("creation_id")) or job.reference
         reading = replace(self._reading(job, job_id, data), reference=reference)
-        return _follow_up(reading) if reading.status is Status.SUCCEEDED and reference else reading
+        if reading.status is not Status.SUCCEEDED:
+            return reading
+        # Without a creation there is no result to ask for; a later answer may name it.
+        return _follow_up(reading) if reference else replace(reading, incomplete=True)
 
     def _is_finished_creation(self, data: Mapping[str, Any]) -> bool:
         """Whether this is a creation with its result, not a job, by its looks."""
@@ -177,9 +188,9 @@ class KPainter(Provider):
     def _read_creation(self, job: Job, job_id: str, data: Mapping[str, Any]) -> Reading:
         """What the newer contract says of a creation, or its outputs."""
         if self._finished_creation(job) or ("status" not in data and _outputs(data)):
-            _expect(_field(data, "creation_id"), job_id)
+            expect_job(_field(data, "creation_id"), job_id)
             return self._result(job, job_id, data)
-        _expect(data.get("id"), job_id)
+        expect_job(data.get("id"), job_id)
         reading = self._reading(job, job_id, data)
         if reading.status is Status.SUCCEEDED:
             usable = _field(data, "has_usable_delivery") is True
@@ -262,12 +273,6 @@ def _told(response: Response) -> str:
         return said({"message": _reason(json_object(response.body))})
     except Unreadable:
         return ""
-
-
-def _expect(told: object, asked: str | None) -> None:
-    """Refuse an answer that names another id than the one asked about. Where it names none, there is nothing to say."""
-    if told is not None and asked and str(told) != asked:
-        raise RequestFailed("the answer is about another job")
 
 
 def _newer_id(data: Mapping[str, Any]) -> str | None:

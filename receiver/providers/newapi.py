@@ -6,18 +6,18 @@ https://github.com/QuantumNous/new-api
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.backoff import retry_after
+from receiver.backoff import asked_to_wait
 from receiver.errors import InvalidBody, NotFound, RateLimited, RequestFailed, Unreadable
 from receiver.models import (
     Budget,
+    CreateCall,
     Created,
-    Creation,
     Event,
     Failure,
     Job,
@@ -33,6 +33,7 @@ from receiver.models import (
 from receiver.providers.base import (
     Provider,
     event_key,
+    expect_job,
     identifier,
     json_object,
     link,
@@ -40,6 +41,7 @@ from receiver.providers.base import (
     said,
     segment,
     sentence,
+    understood,
     unix_moment,
     word,
 )
@@ -98,12 +100,12 @@ class NewAPI(Provider):
     }
     # No limits are documented; each deployment has its own.
     budget = Budget(60, per=timedelta(minutes=1))
-    creations = {
-        "videos": Creation(path="/v1/videos", required=("model", "prompt")),
-        "kling-text2video": Creation(path="/kling/v1/videos/text2video", required=("model", "prompt")),
-        "kling-image2video": Creation(path="/kling/v1/videos/image2video", required=("model", "image")),
-        "jimeng": Creation(path="/jimeng/?Action=CVSync2AsyncSubmitTask&Version=2022-08-31", required=("req_key",)),
-        "generations": Creation(path="/v1/video/generations", required=("model", "prompt")),
+    create_calls = {
+        "videos": CreateCall(path="/v1/videos", required=("model", "prompt")),
+        "kling-text2video": CreateCall(path="/kling/v1/videos/text2video", required=("prompt",)),
+        "kling-image2video": CreateCall(path="/kling/v1/videos/image2video", required=("image",)),
+        "jimeng": CreateCall(path="/jimeng/?Action=CVSync2AsyncSubmitTask&Version=2022-08-31", required=("req_key",)),
+        "generations": CreateCall(path="/v1/video/generations", required=("model", "prompt")),
     }
 
     def poll(self, job: Job) -> Request:
@@ -112,16 +114,14 @@ class NewAPI(Provider):
             # One route for everything: what a POST to it does is up to its parameter.
             path = "/jimeng/?Action=CVSync2AsyncGetResult&Version=2022-08-31"
             return Request(method="POST", path=path, json={"task_id": job.job_id})
-        return Request(path=f"{self.creations[kind].path}/{segment(job.job_id)}")
+        return Request(path=f"{self.create_calls[kind].path}/{segment(job.job_id)}")
 
     def read(self, job: Job, response: Response) -> Reading:
         answer = self.answered(response)
         if answer.get("code") == "success" and "data" in answer and answer["data"] is None:
             return Reading(status=None)
-        try:
+        with understood():
             event = self._event(job, _task(answer))
-        except Unreadable as error:
-            raise RequestFailed(f"the answer cannot be understood: {error}") from error
         ended = event.status is not None and event.status.terminal
         return Reading(
             status=event.status,
@@ -142,8 +142,8 @@ class NewAPI(Provider):
         task = answer if _task_id(answer) is not None else _task(answer)
         return [Created(job_id=identifier(_task_id(task), field="id"), kind=kind)]
 
-    def catalog(self) -> Request:
-        return Request(path="/v1/models")
+    def catalog(self) -> Sequence[Request]:
+        return [Request(path="/v1/models")]
 
     def read_catalog(self, response: Response) -> list[Offer]:
         rows = self.answered(response).get("data")
@@ -151,7 +151,7 @@ class NewAPI(Provider):
             raise Unreadable("the answer has no list of models")
         return [Offer(name=name, data=row) for row in rows if isinstance(row, dict) and (name := word(row.get("id")))]
 
-    def check(self) -> Request:
+    def check(self) -> Sequence[Request]:
         return self.catalog()
 
     def answered(self, response: Response) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class NewAPI(Provider):
         code = word(answer.get("code"))
         told = f"HTTP {response.status_code}{said(answer)}"
         if response.status_code == 429:
-            raise RateLimited(told, retry_after=retry_after(response.headers))
+            raise RateLimited(told, retry_after=asked_to_wait(response.headers))
         # The documentation says 404, the gateway says 400.
         if code == "task_not_exist":
             raise NotFound(told)
@@ -179,8 +179,7 @@ class NewAPI(Provider):
         if "status" not in task:
             raise Unreadable("it has no status")
         told_id = _task_id(task)
-        if job.job_id and told_id not in (None, job.job_id):
-            raise Unreadable("it is about another task")
+        expect_job(told_id, job.job_id)
         job_id = identifier(job.job_id or told_id, field="task_id")
         raw_status = word(task.get("status"))
         status = self.fold(raw_status)

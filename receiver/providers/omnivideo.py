@@ -4,15 +4,15 @@ https://omnivideo.net/api-docs
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from receiver.errors import InvalidBody, NotFound, RequestFailed, Unreadable
 from receiver.models import (
     Budget,
+    CreateCall,
     Created,
-    Creation,
     Event,
     Failure,
     Job,
@@ -27,12 +27,14 @@ from receiver.models import (
 from receiver.providers.base import (
     Provider,
     event_key,
+    expect_job,
     identifier,
     json_object,
     link,
     said,
     segment,
     sentence,
+    understood,
     word,
 )
 
@@ -64,8 +66,8 @@ class OmniVideo(Provider):
     kinds = {"video": _SCHEDULE, "image": _SCHEDULE, "audio": _SCHEDULE, "task": _SCHEDULE}
     # Neither the documentation nor an answer names a limit; this one is ours.
     budget = Budget(60, per=timedelta(minutes=1))
-    creations = {
-        model: Creation(path=f"{_TASKS}create", required=("prompt",), kind=kind) for model, kind in _MODELS.items()
+    create_calls = {
+        model: CreateCall(path=f"{_TASKS}create", required=("prompt",), kind=kind) for model, kind in _MODELS.items()
     }
     offers = [Offer(name=model, kind=model, data={"result": _RESULTS[kind]}) for model, kind in _MODELS.items()]
 
@@ -76,16 +78,13 @@ class OmniVideo(Provider):
         data = self.answered(response).get("data")
         if not isinstance(data, dict) or data.get("task_status") is None:
             raise RequestFailed("the answer cannot be understood: it has no task_status")
-        if job.job_id and data.get("task_id", job.job_id) != job.job_id:
-            raise RequestFailed("the answer is about another job")
+        expect_job(data.get("task_id"), job.job_id)
         raw_status = _spelled(data["task_status"])
         status = self.fold(raw_status)
         if status is None or not status.terminal:
             return Reading(status=status, raw_status=raw_status)
-        try:
+        with understood():
             event = self._event(job, data, status, raw_status)
-        except Unreadable as error:
-            raise RequestFailed(f"the answer cannot be understood: {error}") from error
         incomplete = status is Status.SUCCEEDED and not _has_result(event)
         return Reading(status=status, raw_status=raw_status, events=(event,), incomplete=incomplete)
 
@@ -112,8 +111,8 @@ class OmniVideo(Provider):
             raise Unreadable("the answer has no code")
         return super().accepted(response)
 
-    def check(self) -> Request:
-        return Request(path=f"{_TASKS}receiver-check")
+    def check(self) -> Sequence[Request]:
+        return [Request(path=f"{_TASKS}receiver-check")]
 
     def checked(self, response: Response) -> None:
         # No documented call both changes nothing and needs no task, so the one asked about is made up. A wrong key is

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Request, Response, abort, request
+from flask import Blueprint, Request, Response, abort, g, request
 
 from receiver.sandbox.conditions import Fate, fates_in
 
@@ -62,9 +62,11 @@ def wished() -> frozenset[Fate] | None:
     if asked is None:
         return None
     try:
-        return fates_in(str(asked))
+        fates = fates_in(str(asked))
     except ValueError as error:
         abort(400, str(error))
+    g.unanswered = Fate.UNANSWERED in fates
+    return fates
 
 
 def text(data: Mapping[str, Any], name: str, default: str = "") -> str:

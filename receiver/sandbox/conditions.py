@@ -25,6 +25,8 @@ class Fate(StrEnum):
     """Somebody else, who does not know the secret, posts the opposite of how it ended."""
     FAILED = "failed"
     """The job fails."""
+    UNANSWERED = "unanswered"
+    """The job is created, but the create call is answered 500. Only by request."""
     PAUSED = "paused"
     """Half-way the job waits for a person. Only by request, and only at KPainter."""
 

@@ -104,6 +104,11 @@ class Sandbox:
         """The webhooks that were posted, or lost."""
         return self._traffic.posted
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is no webhook left to post."""
+        return self._webhooks.idle
+
     def _assemble(self, app: Flask) -> None:
         app.json = _Json(app)
         app.register_blueprint(files.routes())
@@ -127,6 +132,8 @@ class Sandbox:
         @app.after_request
         def remember(answer: Response) -> Response:
             if api := self._asked_api():
+                if _hides_what_it_did(api, answer):
+                    answer = api.refuse(500, "Internal server error")
                 answer.headers.update(self._gate.limits(api))
                 self._traffic.add(_asked(api, answer))
             return answer
@@ -153,6 +160,12 @@ def _bound(port: int, app: Flask) -> BaseWSGIServer:
         raise ReceiverError(f"cannot listen on {_HOST}:{port} ({error.strerror}); choose another port") from error
     with listener:
         return make_server(_HOST, port, app, threaded=True, request_handler=_Handler, fd=listener.fileno())
+
+
+def _hides_what_it_did(api: Api, answer: Response) -> bool:
+    """Whether a job was created of which the caller shall not hear."""
+    created = request.method == "POST" and answer.status_code < 300 and not api.is_poll(request)
+    return created and bool(g.get("unanswered"))
 
 
 def _asked(api: Api, answer: Response) -> Asked:

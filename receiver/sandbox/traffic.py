@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -83,4 +84,6 @@ class Traffic:
             else:
                 self._posted.append(what)
             if self._tell is not None:
-                self._tell(what)
+                # Whoever read along may have gone; the stand-in stands on.
+                with suppress(OSError):
+                    self._tell(what)

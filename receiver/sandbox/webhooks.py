@@ -1,6 +1,7 @@
 """Posts webhooks when jobs end, the way their fates want it: late, twice, out of order, forged, or not at all."""
 
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ import httpx
 from receiver.sandbox.conditions import Conditions, Fate
 from receiver.sandbox.jobs import Job
 from receiver.sandbox.traffic import Outcome, Posted, Traffic
+
+_log = logging.getLogger(__name__)
 
 _ATTEMPTS_AT = (timedelta(0), timedelta(seconds=5), timedelta(seconds=30))
 _HELD_BACK_FOR = timedelta(seconds=2)
@@ -54,6 +57,7 @@ class Webhooks:
         self._order = count()
         self._held: list[Webhook] = []
         self._latest = 0
+        self._posting_count = 0
         self._stopped = False
         self._client = httpx.Client(timeout=_TIMEOUT, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
         self._posting = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhooks")
@@ -70,6 +74,12 @@ class Webhooks:
         self._clock.join()
         self._posting.shutdown(cancel_futures=True)
         self._client.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to post."""
+        with self._changed:
+            return not (self._due or self._posting_count or self._held)
 
     def expect(self, webhook: Webhook) -> None:
         """Post it when its job ends, or do to it what shall be done to it."""
@@ -98,9 +108,19 @@ class Webhooks:
                 wait = self._due[0][0] - time.monotonic() if self._due else None
                 if wait is not None and wait <= 0:
                     _, _, action = heapq.heappop(self._due)
-                    self._posting.submit(action)
+                    self._posting_count += 1
+                    self._posting.submit(self._do, action)
                 else:
                     self._changed.wait(wait)
+
+    def _do(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:
+            _log.exception("webhook could not be written")
+        finally:
+            with self._changed:
+                self._posting_count -= 1
 
     def _attempt(self, webhook: Webhook, attempt: int = 1, first: float | None = None) -> None:
         """Post it, and if it is not taken, again and again; then never more."""

@@ -97,6 +97,25 @@ class PollResult:
     """The provider said that it does not know the job."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Some events, or some dead letters by their events. What is left out does not narrow it."""
+
+    source: str | None = None
+    type: str | None = None
+    """A type, in which `*` stands for any text."""
+    status: str | None = None
+    kind: str | None = None
+    since: datetime | None = None
+    """An event was recorded, or a dispatch ended, at this moment or later."""
+    until: datetime | None = None
+    """Before this moment."""
+    handlers: tuple[str, ...] = ()
+    """Of dead letters: one of these handlers'."""
+    error: str | None = None
+    """Of dead letters: a part of the error."""
+
+
 class Store(ABC):
     """Keeps everything. Safe to use from many threads; open it after a fork, never before.
 
@@ -136,7 +155,9 @@ class Store(ABC):
     def claim(
         self, slots: Mapping[str, int], *, lease: timedelta, worker: str, limits: Mapping[str, Budget] | None = None
     ) -> list[Claim]:
-        """Take due dispatches, at most so many for each handler; of one job, only the handler's oldest.
+        """Take due dispatches, at most so many for each handler: the live ones before the replayed ones.
+
+        Of one job, only the handler's first in that order, and none while another one runs.
 
         `limits` are the most that may begin in a span of time, for the handlers that have one. Of a parked handler one
         is taken when it is time to find out whether it works again.
@@ -173,13 +194,52 @@ class Store(ABC):
     def waiting(self) -> dict[str, int]:
         """How many dispatches wait for each handler."""
 
-    @abstractmethod
-    def retry(self, dispatch_id: int) -> bool:
-        """Make a dead or cancelled dispatch due again, with all its attempts. False if there is none such."""
+    # What a person does with dispatches
 
     @abstractmethod
-    def replay(self, event_id: int, handlers: Sequence[str]) -> list[int]:
-        """Create new dispatches for a recorded event, beside those it had."""
+    def select_events(self, selection: Selection, *, limit: int, after: int = 0) -> list[Event]:
+        """Events that were routed to handlers, oldest first, after the one with that id.
+
+        Those that no worker has routed yet are left out, as they are to come; so is what is stale or in conflict.
+        """
+
+    @abstractmethod
+    def count_events(self, selection: Selection) -> int:
+        """How many events `select_events` gives in all."""
+
+    @abstractmethod
+    def replay(
+        self,
+        plan: Mapping[int, Sequence[str]],
+        *,
+        replay_id: str,
+        wait: timedelta = timedelta(0),
+        every: timedelta = timedelta(0),
+    ) -> list[int]:
+        """Create new dispatches for recorded events, beside those they had: handler names by event id.
+
+        They let live dispatches go first. The first is due after `wait`, each other one `every` later.
+        """
+
+    @abstractmethod
+    def cancel_replay(self, replay_id: str, *, limit: int) -> int:
+        """Cancel dispatches of a replay that wait, at most so many. Returns how many."""
+
+    @abstractmethod
+    def select_dead(self, selection: Selection, *, limit: int, after: int = 0) -> list[int]:
+        """The ids of dead letters, in their order, after that one."""
+
+    @abstractmethod
+    def count_dead(self, selection: Selection) -> dict[str, int]:
+        """How many dead letters `select_dead` gives in all, by handler."""
+
+    @abstractmethod
+    def retry(self, dispatch_ids: Iterable[int]) -> list[int]:
+        """Make those that are dead or cancelled due again, with all their attempts. Returns which."""
+
+    @abstractmethod
+    def discard(self, dispatch_ids: Iterable[int], *, reason: str) -> list[int]:
+        """Cancel those that are dead; the reason becomes their error. Returns which."""
 
     # Jobs are watched
 
@@ -278,7 +338,19 @@ class Store(ABC):
         """The quarantine, as rows."""
 
     @abstractmethod
-    def list_dispatches(self, *, handler: str | None, state: str | None, event_id: int | None, limit: int) -> list[Row]:
+    def dispatch(self, dispatch_id: int) -> Row | None:
+        """One dispatch, as a row."""
+
+    @abstractmethod
+    def list_dispatches(
+        self,
+        *,
+        handler: str | None,
+        state: str | None,
+        event_id: int | None,
+        replay_id: str | None = None,
+        limit: int,
+    ) -> list[Row]:
         """Dispatches, as rows."""
 
     @abstractmethod

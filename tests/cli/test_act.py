@@ -7,7 +7,6 @@ from click.testing import CliRunner
 
 from receiver.cli import main
 from receiver.config import load
-from receiver.models import State
 from receiver.store import open_store
 from tests.cli.conftest import TABLES
 from tests.running import SECRET, Running, free_port
@@ -88,73 +87,6 @@ class TestTrack:
 
     def test_expects_a_job_with_the_longest_id(self, receiver, store):
         assert receiver("track", "creativeai", "x" * 256, "--kind", "video").exit_code == 0
-
-
-class TestRetry:
-    @pytest.mark.parametrize("decision", ["dead", "cancel"])
-    def test_makes_a_dispatch_due_again(self, receiver, store, post, attempted, decision):
-        dispatch = attempted(post("vgen_1"), decision, "no such order")
-
-        result = receiver("retry", dispatch)
-
-        assert (result.exit_code, result.stdout) == (0, f"dispatch {dispatch} is due again\n")
-        [row] = store.list_dispatches(handler=None, state=State.PENDING, event_id=None, limit=10)
-        assert row["attempt_count"] == 0
-
-    def test_leaves_what_is_done(self, receiver, post, attempted):
-        dispatch = attempted(post("vgen_1"), "done")
-
-        result = receiver("retry", dispatch)
-
-        assert result.exit_code == 2
-        assert f"dispatch {dispatch} is neither dead nor cancelled" in result.stderr
-
-    def test_says_that_there_is_none(self, receiver, store):
-        assert receiver("retry", "7").exit_code == 2
-
-
-class TestReplay:
-    def test_makes_new_dispatches(self, receiver, store, post, attempted):
-        event = post("vgen_1")
-        attempted(event, "done")
-
-        result = receiver("replay", event.id)
-
-        assert (result.exit_code, result.stdout) == (0, f"event {event.id}: 1 new dispatches 2\n")
-        rows = store.list_dispatches(handler="orders", state=None, event_id=event.id, limit=10)
-        assert [row["state"] for row in rows] == ["pending", "done"]
-
-    def test_gives_another_idempotency_key(self, receiver, store, post, attempted):
-        event = post("vgen_1")
-        attempted(event, "done")
-
-        receiver("replay", event.id)
-
-        rows = store.list_dispatches(handler=None, state=None, event_id=event.id, limit=10)
-        assert len({row["idempotency_key"] for row in rows}) == 2
-
-    def test_can_be_for_one_handler(self, receiver, post):
-        assert receiver("replay", post("vgen_1").id, "--handler", "orders").exit_code == 0
-
-    def test_runs_only_handlers_that_want_the_event(self, receiver, post):
-        event = post("vgen_1", status="failed")
-
-        assert receiver("replay", event.id).stdout == f"event {event.id}: 0 new dispatches\n"
-
-    @pytest.mark.parametrize(
-        ("arguments", "error"),
-        [
-            pytest.param(["7"], "there is no event 7", id="event"),
-            pytest.param(["1", "--handler", "log"], "log: no handler of that name wants event 1", id="handler"),
-        ],
-    )
-    def test_says_what_is_wrong(self, receiver, post, arguments, error):
-        post("vgen_1")
-
-        result = receiver("replay", *arguments)
-
-        assert result.exit_code == 2
-        assert error in result.stderr
 
 
 class TestSend:

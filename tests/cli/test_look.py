@@ -16,7 +16,7 @@ from tests.running import API_KEY, SECRET, free_port
 from tests.scripted import Answer, Scripted, always
 
 VIDEO = CreativeAI.kinds["video"]
-VERB_LIKE = {"Ask", "Create", "Drop", "Expect", "List", "Print", "Run", "Say", "Serve", "Show", "Sign"}
+VERB_LIKE = {"Ask", "Create", "Drop", "Expect", "List", "Print", "Run", "Say", "Serve", "Show", "Sign", "Write"}
 HOSTILE = "\x1b[31mred\nsecond line\x1b]0;title\x07"
 
 PRIVATE_HANDLER = """
@@ -159,6 +159,17 @@ class TestErrors:
             ["retry", "x"],
             ["retry", "99999999999999999999"],
             ["replay", "99999999999999999999"],
+            ["replay"],
+            ["replay", "1", "--since", "2h"],
+            ["replay", "--since", "tomorrow"],
+            ["replay", "--type", "*", "--rate", "often"],
+            ["replay", "--cancel", "a", "--type", "*"],
+            ["retry"],
+            ["retry", "1", "--handler", "orders"],
+            ["discard", "1"],
+            ["discard", "--reason", "old"],
+            ["show", "x"],
+            ["routes", "--event", "none.json"],
             ["jobs", "--limit", "99999999999999999999"],
             ["dispatches", "--event", "99999999999999999999"],
             ["reconcile", "--every", "soon"],
@@ -296,6 +307,7 @@ class TestDispatches:
             pytest.param(["--handler", "log"], 0, id="other-handler"),
             pytest.param(["--event", "1"], 1, id="event"),
             pytest.param(["--event", "2"], 0, id="other-event"),
+            pytest.param(["--replay", "abc"], 0, id="replay"),
         ],
     )
     def test_can_be_chosen(self, as_json, post, attempted, options, count):
@@ -316,6 +328,63 @@ class TestDispatches:
 
         assert len(result.stdout.splitlines()) == 3
         assert "\x1b" not in result.stdout
+
+    def test_of_a_replay_can_be_chosen(self, as_json, store, post, attempted):
+        event = post("vgen_1")
+        attempted(event, "done")
+        [replayed] = store.replay({event.id: ["orders"]}, replay_id="abc")
+
+        assert [(row["id"], row["replay_id"]) for row in as_json("dispatches", "--replay", "abc")] == [
+            (replayed, "abc")
+        ]
+
+
+class TestShow:
+    @pytest.fixture
+    def letter(self, store, post, attempted):
+        event = post("vgen_1")
+        first = attempted(event, "dead", f"no such order{' at all' * 20}")
+        store.retry([first])
+        assert attempted(event, "dead", HOSTILE) == first
+        return first
+
+    def test_shows_a_dispatch_with_all_that_belongs_to_it(self, receiver, letter):
+        result = receiver("show", letter)
+
+        lines = [line.split() for line in result.stdout.splitlines()]
+        titles = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+        assert result.exit_code == 0
+        assert titles == [f"dispatch {letter}", "event", "job", "attempt 1", "attempt 1"]
+        assert ["type", "video.generation.completed"] in lines
+        assert ["state", "dead"] in lines
+
+    def test_shows_every_error_whole(self, receiver, letter):
+        assert f"no such order{' at all' * 20}" in receiver("show", letter).stdout
+
+    def test_does_not_write_on_the_terminal(self, receiver, letter):
+        assert "\x1b" not in receiver("show", letter).stdout
+
+    def test_is_one_object_for_programs(self, as_json, letter):
+        [row] = as_json("show", letter)
+
+        assert (row["id"], row["state"], row["event"]["job"]) == (letter, "dead", "vgen_1")
+        assert row["event"]["data"]["id"] == "vgen_1"
+        assert row["job"]["status"] == "succeeded"
+        assert [attempt["outcome"] for attempt in row["attempts"]] == ["dead", "dead"]
+
+    def test_shows_its_event_and_job_as_the_lists_do(self, as_json, letter):
+        [shown], [event], [job] = as_json("show", letter), as_json("events"), as_json("jobs")
+
+        assert shown["event"].items() <= event.items()
+        assert shown["job"] == job
+
+    def test_says_that_there_is_none(self, receiver):
+        result = receiver("show", 7)
+
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "receiver: there is no dispatch 7; see `receiver dispatches`\n",
+        )
 
 
 class TestCheck:

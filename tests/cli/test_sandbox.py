@@ -1,6 +1,7 @@
 """The command that stands in for the providers."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from receiver import plugins
 from receiver.config import load
 from receiver.outbound import ProviderClient
+from receiver.sandbox import Fate
 from tests.running import free_port
 from tests.watch import eventually
 
@@ -75,7 +77,7 @@ def test_prints_sources_that_work_as_they_are(served, tmp_path):
     assert set(sources) == set(plugins.providers())
     with ProviderClient() as client:
         for source in sources.values():
-            source.provider.checked(client.send(source.provider, source.provider.check()))
+            client.first(source.provider, source.provider.check(), source.provider.checked)
 
 
 def test_tells_of_each_request(served):
@@ -155,4 +157,4 @@ def test_refuses_what_cannot_be(receiver, options, said):
 def test_tells_authors_which_fates_there_are(receiver):
     text = " ".join(receiver("sandbox", "--help").stdout.split())
 
-    assert "lost, doubled, delayed, reordered, forged, failed and paused" in text
+    assert all(re.search(rf"\b{fate}\b", text) for fate in Fate)

@@ -269,6 +269,10 @@ class TestAccess:
         [
             pytest.param("/a", "/ab/c", id="begins-alike"),
             pytest.param("/a", "/a/../b", id="dots"),
+            pytest.param("/a", "/a/%2e%2e/b", id="quoted-dots"),
+            pytest.param("/a", "/a/..%2fb", id="quoted-slash"),
+            pytest.param("/a", "/a/%252e%252e/b", id="quoted-twice"),
+            pytest.param("/a", "/a/..\\b", id="backslash"),
             pytest.param("/a", "/b?x=/a/", id="query"),
             pytest.param("/a", "/b/a/", id="below-another"),
         ],

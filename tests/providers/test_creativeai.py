@@ -16,7 +16,7 @@ from receiver.errors import (
     RequestFailed,
     Unreadable,
 )
-from receiver.models import Created, Delivery, Event, Failure, Job, Reading, Response, Status, Trust
+from receiver.models import Created, Delivery, Event, Failure, Job, Reading, Request, Response, Status, Trust
 from receiver.providers.creativeai import CreativeAI
 from receiver.testing import ProviderContract, make_job
 from tests.support import sample, samples, vector, vectors
@@ -671,7 +671,7 @@ def test_creates_again_no_sooner_than_a_429_says():
 
 
 def test_asks_for_its_models():
-    assert PROVIDER.catalog().path == "/v1/models"
+    assert PROVIDER.catalog() == PROVIDER.check() == [Request(path="/v1/models")]
 
 
 def test_offers_every_model_that_has_an_id():

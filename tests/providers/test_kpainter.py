@@ -146,10 +146,10 @@ def test_learns_the_creation_while_the_job_is_at_work():
     assert polled("job_processing").reference == "10234"
 
 
-def test_believes_a_success_that_names_no_creation():
+def test_hopes_that_a_success_without_a_creation_will_name_it():
     reading = read(JOB, job_id=55671, status="succeeded")
 
-    assert (reading.status, reading.incomplete, urls(reading)) == (Status.SUCCEEDED, False, [])
+    assert (reading.status, reading.incomplete, urls(reading)) == (Status.SUCCEEDED, True, [])
 
 
 @pytest.mark.parametrize("creation_id", [0, -1, True, 0.5, "", None, "x" * 257, "a\nb"])
@@ -584,7 +584,8 @@ def test_cannot_read_a_catalog_without_types(body):
 
 
 def test_asks_for_the_catalog_and_for_the_owner_of_the_key():
-    assert (PROVIDER.catalog().path, PROVIDER.check().path) == ("/catalog", "/me")
+    assert [request.path for request in PROVIDER.catalog()] == ["/catalog", "/capabilities"]
+    assert [request.path for request in PROVIDER.check()] == ["/me", "/creations?page=1&page_size=1"]
 
 
 def test_sends_the_api_key_in_both_headers():
@@ -629,12 +630,20 @@ def test_passes_it_on_in_one_line(detail):
         pytest.param(502, PAGE, RequestFailed, True, id="502"),
     ],
 )
-@pytest.mark.parametrize("job", [pytest.param(JOB, id="older"), pytest.param(NEWER_FINISHED, id="newer")])
+@pytest.mark.parametrize("job", [pytest.param(JOB, id="older"), pytest.param(NEWER, id="newer")])
 def test_says_how_the_request_failed(job, status_code, body, error, retry):
     with pytest.raises(RequestFailed) as failed:
         PROVIDER.read(job, answer(body, status_code=status_code))
 
     assert (type(failed.value), failed.value.retry) == (error, retry)
+
+
+@pytest.mark.parametrize("job", [pytest.param(FINISHED, id="older"), pytest.param(NEWER_FINISHED, id="newer")])
+def test_does_not_lose_a_job_that_was_told_as_over_because_its_result_is_late(job):
+    with pytest.raises(RequestFailed) as failed:
+        PROVIDER.read(job, answer({"detail": "No outputs yet"}, status_code=404))
+
+    assert not isinstance(failed.value, NotFound)
 
 
 def test_waits_as_long_as_a_429_says():

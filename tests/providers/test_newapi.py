@@ -377,8 +377,8 @@ def test_takes_the_id_out_of_a_recorded_answer():
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        pytest.param({"id": "task_2", "object": "video", "status": "completed"}, "another task", id="other-id"),
-        pytest.param({"code": "success", "data": {"task_id": "task_2", "status": "SUCCESS"}}, "another task", id="row"),
+        pytest.param({"id": "task_2", "object": "video", "status": "completed"}, "another job", id="other-id"),
+        pytest.param({"code": "success", "data": {"task_id": "task_2", "status": "SUCCESS"}}, "another job", id="row"),
         pytest.param({"id": "task_1", "object": "video"}, "no status", id="no-status"),
         pytest.param({"code": "success", "data": {"task_id": "task_1"}}, "no status", id="row-without-status"),
         pytest.param({"code": "success"}, "no status", id="envelope-without-task"),
@@ -523,7 +523,7 @@ def test_refuses_a_broken_data_url(url):
         pytest.param("created_in_envelope", KLING, id="envelope"),
     ],
 )
-@pytest.mark.parametrize("kind", NewAPI.creations)
+@pytest.mark.parametrize("kind", NewAPI.create_calls)
 def test_reads_which_task_was_created(kind, name, job_id):
     assert PROVIDER.read_submission(kind, created(name)) == [Created(job_id=job_id, kind=kind)]
 
@@ -563,7 +563,7 @@ def test_says_why_no_task_was_created(name, status_code, error):
 
 
 def test_asks_for_the_models():
-    assert PROVIDER.catalog() == PROVIDER.check() == Request(path="/v1/models")
+    assert PROVIDER.catalog() == PROVIDER.check() == [Request(path="/v1/models")]
 
 
 def test_offers_the_models():

@@ -407,7 +407,7 @@ def test_offers_the_models_it_can_create_with():
 
 
 def test_checks_the_key_with_a_task_that_is_not_there():
-    assert PROVIDER.check().path == "/api/v1/tasks/receiver-check"
+    assert [request.path for request in PROVIDER.check()] == ["/api/v1/tasks/receiver-check"]
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ class TestRefusals:
         at = At(quick, CreativeAI, api_key="another-key")
 
         with pytest.raises(CredentialsRefused):
-            at.adapter.checked(at.send(at.adapter.check()))
+            at.adapter.checked(at.send(at.adapter.check()[0]))
 
     def test_name_the_field_that_is_missing(self, quick):
         answer = post(quick, "creativeai", "/v1/video/generations", json={})
@@ -209,12 +209,12 @@ class TestRefusals:
 
 class TestCatalog:
     def test_can_be_read(self, ended):
-        offers = ended.adapter.read_catalog(ended.send(ended.adapter.catalog()))
+        offers = ended.adapter.read_catalog(ended.send(ended.adapter.catalog()[0]))
 
         assert "auto" in [offer.name for offer in offers]
 
     def test_proves_the_key(self, ended):
-        assert ended.adapter.checked(ended.send(ended.adapter.check())) is None
+        assert ended.adapter.checked(ended.send(ended.adapter.check()[0])) is None
 
 
 class TestWebhookBodies:

@@ -117,7 +117,7 @@ class TestBudgets:
     def test_are_told_in_every_answer_of_creativeai(self, two):
         at = At(two, CreativeAI)
 
-        told = [at.adapter.limits(at.send(at.adapter.check())) for _ in range(3)]
+        told = [at.adapter.limits(at.send(at.adapter.check()[0])) for _ in range(3)]
 
         assert [(limits.count, limits.remaining) for limits in told] == [(2, 1), (2, 0), (2, 0)]
         assert all(timedelta(seconds=50) < limits.resets_after <= MINUTE for limits in told)
@@ -150,7 +150,7 @@ class TestWishes:
         assert at.ask(at.create("video", fate="", sandbox="failed", prompt="a scene")).status is Status.SUCCEEDED
 
     def test_that_cannot_be_are_refused(self, quick, adapter, name):
-        kind = next(iter(adapter.creations))
+        kind = next(iter(adapter.create_calls))
         body = {"prompt": "a scene", "model": "sora-2", "sandbox": "los"}
 
         with pytest.raises(RequestFailed, match="there is no los; there are lost, doubled"):

@@ -225,7 +225,7 @@ class TestRefusals:
         at = At(quick, KPainter, api_key="another-key")
 
         with pytest.raises(CredentialsRefused, match="Invalid API key"):
-            at.adapter.checked(at.send(at.adapter.check()))
+            at.adapter.checked(at.send(at.adapter.check()[0]))
 
     @pytest.mark.parametrize("body", [{"type": "poem", **BODY}, {"type": "image"}, BODY])
     def test_say_why(self, quick, body):
@@ -249,7 +249,7 @@ class TestRefusals:
 
 class TestCatalogs:
     def test_can_be_read(self, ended):
-        offers = ended.adapter.read_catalog(ended.send(ended.adapter.catalog()))
+        offers = ended.adapter.read_catalog(ended.send(ended.adapter.catalog()[0]))
 
         assert [offer.name for offer in offers] == FIRST
 

@@ -188,7 +188,7 @@ class TestRefusals:
         at = At(quick, NewAPI, api_key="another-key")
 
         with pytest.raises(CredentialsRefused):
-            at.adapter.checked(at.send(at.adapter.check()))
+            at.adapter.checked(at.send(at.adapter.check()[0]))
 
     def test_of_another_token_are_those_of_the_middleware(self, quick):
         answer = get(quick, "newapi", "/v1/models", headers={"Authorization": f"Bearer not-{API_KEY}"})
@@ -221,7 +221,7 @@ class TestRefusals:
 
 
 def test_the_models_can_be_read(ended):
-    offers = ended.adapter.read_catalog(ended.send(ended.adapter.catalog()))
+    offers = ended.adapter.read_catalog(ended.send(ended.adapter.catalog()[0]))
 
     assert "sora-2" in [offer.name for offer in offers]
 

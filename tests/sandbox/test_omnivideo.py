@@ -78,14 +78,14 @@ def test_another_path_is_not_found(quick):
 
 
 def test_the_key_can_be_checked(ended):
-    assert ended.adapter.checked(ended.send(ended.adapter.check())) is None
+    assert ended.adapter.checked(ended.send(ended.adapter.check()[0])) is None
 
 
 def test_another_key_is_refused(quick):
     at = At(quick, OmniVideo, api_key="another-key")
 
     with pytest.raises(CredentialsRefused):
-        at.adapter.checked(at.send(at.adapter.check()))
+        at.adapter.checked(at.send(at.adapter.check()[0]))
 
 
 def test_what_was_created_is_told_in_the_documented_form(ended):

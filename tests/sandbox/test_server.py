@@ -11,6 +11,7 @@ from receiver.errors import ReceiverError
 from receiver.models import Created
 from receiver.plugins import providers
 from receiver.providers.creativeai import CreativeAI
+from receiver.providers.omnivideo import OmniVideo
 from receiver.sandbox import Conditions, Sandbox
 from tests.running import API_KEY, SECRET
 from tests.sandbox.conftest import serving
@@ -145,3 +146,23 @@ def test_refuses_what_is_too_odd_for_a_path(quick):
 
     with pytest.raises(Exception, match="404"):
         at.ask(Created(job_id="../\x1b[31m", kind="video"))
+
+
+def test_goes_on_when_nobody_reads_along_any_more():
+    def gone(what):
+        raise BrokenPipeError
+
+    with Sandbox(secret=SECRET, api_key=API_KEY, tell=gone) as sandbox:
+        at = At(sandbox, CreativeAI)
+
+        assert at.send(at.adapter.check()[0]).status_code == 200
+
+
+def test_can_hide_that_a_job_was_created(fresh):
+    at = At(fresh, OmniVideo)
+    body = {"prompt": "a scene", "sandbox": "unanswered"}
+
+    answer = at.send(at.adapter.submit("gpt-image-2", body, None))
+
+    assert answer.status_code == 500
+    assert [asked.status for asked in fresh.requests] == [500]

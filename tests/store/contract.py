@@ -35,7 +35,7 @@ from receiver.models import (
 )
 from receiver.outcomes import Decision, Outcome
 from receiver.providers.base import event_key
-from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Store, Verdict
+from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store, Verdict
 from tests.watch import eventually
 
 SOURCE = "creative"
@@ -132,13 +132,31 @@ def claim(store: Store, free: int = 1, *, handler: str = HANDLER, lease: timedel
     return store.claim({handler: free}, lease=lease, worker="worker-1")
 
 
+def replay(store: Store, event: Event, *handlers: str, replay_id: str = "first", **when: timedelta) -> list[int]:
+    """Replay one event, for one handler if none is named."""
+    assert event.id is not None
+    return store.replay({event.id: handlers or (HANDLER,)}, replay_id=replay_id, **when)
+
+
+def dead(store: Store, event: Event, *, error: str = "no such bucket", handler: str = HANDLER) -> int:
+    """A dead letter's id."""
+    dispatch(store, event, handlers=[handler])
+    [claimed] = claim(store, handler=handler)
+    store.finish(claimed, replace(DEAD, error=error))
+    return claimed.id
+
+
 def claimed_jobs(claims: Iterable[Claim]) -> list[str | None]:
     return [claim.event.job_id for claim in claims]
 
 
 def the_dispatch(store: Store) -> Row:
-    [row] = store.list_dispatches(handler=None, state=None, event_id=None, limit=MANY)
+    [row] = all_dispatches(store)
     return row
+
+
+def all_dispatches(store: Store) -> list[Row]:
+    return store.list_dispatches(handler=None, state=None, event_id=None, limit=MANY)
 
 
 def the_job(store: Store, job_id: str = "job_1") -> Any:
@@ -1368,7 +1386,7 @@ class StoreContract:
         [first] = claim(store)
         store.finish(first, outcome)
 
-        assert store.retry(first.id)
+        assert store.retry([first.id]) == [first.id]
         [second] = claim(store)
         assert (second.id, second.attempt, second.idempotency_key) == (first.id, 1, first.idempotency_key)
 
@@ -1377,7 +1395,7 @@ class StoreContract:
         for outcome in (DEAD, DONE):
             [claimed] = claim(store)
             store.finish(claimed, outcome)
-            store.retry(claimed.id)
+            store.retry([claimed.id])
 
         assert [row["outcome"] for row in store.list_attempts(claimed.id)] == ["dead", "done"]
 
@@ -1390,17 +1408,168 @@ class StoreContract:
         if outcome is not None:
             store.finish(claimed, outcome)
 
-        assert not store.retry(claimed.id)
+        assert store.retry([claimed.id]) == []
 
     def test_retries_nothing_unknown(self, store):
-        assert not store.retry(1)
+        assert store.retry([1]) == []
+
+    def test_retries_several_at_once(self, store):
+        ids = [dead(store, an_event(f"job_{number}")) for number in range(3)]
+
+        assert store.retry([*ids[:2], 99]) == ids[:2]
+        assert [row["state"] for row in all_dispatches(store)] == ["dead", "pending", "pending"]
+
+    def test_discards_what_is_dead(self, store):
+        letter = dead(store, an_event())
+
+        assert store.discard([letter], reason="too old") == [letter]
+        row = the_dispatch(store)
+        assert (row["state"], row["error"]) == ("cancelled", "discarded: too old")
+
+    def test_what_is_discarded_keeps_its_attempts(self, store):
+        letter = dead(store, an_event(), error="no such bucket")
+
+        store.discard([letter], reason="too old")
+
+        assert [row["error"] for row in store.list_attempts(letter)] == ["no such bucket"]
+
+    @pytest.mark.parametrize(
+        ("outcome", "state"),
+        [
+            pytest.param(DONE, "done", id="done"),
+            pytest.param(RETRY, "pending", id="pending"),
+            pytest.param(CANCEL, "cancelled", id="cancelled"),
+            pytest.param(None, "running", id="running"),
+        ],
+    )
+    def test_discards_nothing_else(self, store, outcome, state):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        if outcome is not None:
+            store.finish(claimed, outcome)
+
+        assert store.discard([claimed.id], reason="too old") == []
+        assert the_dispatch(store)["state"] == state
+
+    def test_shows_one_dispatch(self, store):
+        letter = dead(store, an_event())
+        dispatch(store, an_event("another"))
+
+        row = store.dispatch(letter)
+
+        assert (row["id"], row["handler"], row["job"], row["state"]) == (letter, HANDLER, "job_1", "dead")
+        assert store.dispatch(99) is None
+
+    # Dead letters are chosen
+
+    @pytest.mark.parametrize(
+        ("selection", "jobs"),
+        [
+            pytest.param(Selection(), ["job_0", "job_1", "job_2"], id="all"),
+            pytest.param(Selection(handlers=(HANDLER,)), ["job_0", "job_1"], id="handler"),
+            pytest.param(Selection(handlers=(HANDLER, "log")), ["job_0", "job_1", "job_2"], id="handlers"),
+            pytest.param(Selection(source="other"), ["job_1"], id="source"),
+            pytest.param(Selection(type="*.succeeded"), ["job_1", "job_2"], id="type"),
+            pytest.param(Selection(status="failed"), ["job_0"], id="status"),
+            pytest.param(Selection(kind="image"), [], id="kind"),
+            pytest.param(Selection(error="HTTP 50"), ["job_1"], id="error"),
+            pytest.param(Selection(since=AT), ["job_0", "job_1", "job_2"], id="since"),
+            pytest.param(Selection(until=AT), [], id="until"),
+            pytest.param(Selection(source="other", error="bucket"), [], id="both"),
+        ],
+    )
+    def test_chooses_dead_letters(self, store, selection, jobs):
+        ids = {
+            dead(store, an_event("job_0", Status.FAILED)): "job_0",
+            dead(store, an_event("job_1", source="other"), error="it said: HTTP 503"): "job_1",
+            dead(store, an_event("job_2"), handler="log"): "job_2",
+        }
+
+        assert [ids[letter] for letter in store.select_dead(selection, limit=MANY)] == jobs
+        assert sum(store.count_dead(selection).values()) == len(jobs)
+
+    def test_chooses_dead_letters_only(self, store):
+        dispatch(store, an_event())
+        [claimed] = claim(store)
+        store.finish(claimed, CANCEL)
+
+        assert store.select_dead(Selection(), limit=MANY) == []
+        assert store.count_dead(Selection()) == {}
+
+    def test_chooses_dead_letters_a_page_at_a_time(self, store):
+        ids = [dead(store, an_event(f"job_{number}")) for number in range(3)]
+
+        assert store.select_dead(Selection(), limit=2) == ids[:2]
+        assert store.select_dead(Selection(), limit=2, after=ids[1]) == ids[2:]
+
+    def test_counts_dead_letters_by_handler(self, store):
+        dead(store, an_event("job_1"))
+        dead(store, an_event("job_2"))
+        dead(store, an_event("job_3"), handler="log")
+
+        assert store.count_dead(Selection()) == {HANDLER: 2, "log": 1}
+
+    # Events are replayed
+
+    @pytest.mark.parametrize(
+        ("selection", "keys"),
+        [
+            pytest.param(Selection(), ["job_0:failed", "job_1:succeeded", "job_2:running"], id="all"),
+            pytest.param(Selection(source="other"), ["job_1:succeeded"], id="source"),
+            pytest.param(Selection(type="video.*.running"), ["job_2:running"], id="type"),
+            pytest.param(Selection(type="Video.*"), [], id="case-of-type"),
+            pytest.param(Selection(status="failed"), ["job_0:failed"], id="status"),
+            pytest.param(Selection(kind="video"), ["job_0:failed", "job_1:succeeded", "job_2:running"], id="kind"),
+            pytest.param(Selection(kind="image"), [], id="other-kind"),
+            pytest.param(Selection(since=AT), ["job_0:failed", "job_1:succeeded", "job_2:running"], id="since"),
+            pytest.param(Selection(until=AT), [], id="until"),
+        ],
+    )
+    def test_chooses_events(self, store, selection, keys):
+        dispatch(
+            store,
+            an_event("job_0", Status.FAILED),
+            an_event("job_1", source="other"),
+            an_event("job_2", Status.RUNNING),
+        )
+
+        assert [event.key for event in store.select_events(selection, limit=MANY)] == keys
+        assert store.count_events(selection) == len(keys)
+
+    def test_chooses_events_from_a_moment_on_to_another(self, store):
+        [first] = dispatch(store, an_event("job_1")).events
+        moment = first.recorded_at
+
+        assert store.count_events(Selection(since=moment)) == 1
+        assert store.count_events(Selection(until=moment)) == 0
+
+    def test_chooses_events_a_page_at_a_time(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(3)])
+
+        first = store.select_events(Selection(), limit=2)
+        second = store.select_events(Selection(), limit=2, after=first[-1].id)
+
+        assert [event.job_id for event in [*first, *second]] == ["job_0", "job_1", "job_2"]
+
+    def test_chooses_no_event_that_is_yet_to_be_routed(self, store):
+        store.receive(a_record(an_event()))
+
+        assert store.select_events(Selection(), limit=MANY) == []
+        assert store.count_events(Selection()) == 0
+
+    def test_chooses_no_event_that_is_only_kept(self, store):
+        dispatch(store, an_event(status=Status.SUCCEEDED))
+        store.receive(a_record(an_event(status=Status.RUNNING)))
+        store.receive(a_record(an_event(status=Status.FAILED)))
+
+        assert [event.status for event in store.select_events(Selection(), limit=MANY)] == [Status.SUCCEEDED]
 
     def test_a_replay_is_a_new_dispatch_with_a_new_idempotency_key(self, store):
         [event] = dispatch(store, an_event()).events
         [first] = claim(store)
         store.finish(first, DONE)
 
-        [replayed] = store.replay(event.id, [HANDLER])
+        [replayed] = replay(store, event)
 
         [second] = claim(store)
         assert (second.id, second.attempt) == (replayed, 1)
@@ -1410,11 +1579,145 @@ class StoreContract:
     def test_replays_for_several_handlers_as_often_as_asked(self, store):
         [event] = dispatch(store, an_event()).events
 
-        ids = [new for _ in range(2) for new in store.replay(event.id, ["archive", "new"])]
+        ids = [new for _ in range(2) for new in replay(store, event, "archive", "new")]
 
         assert len(set(ids)) == 4
         rows = store.list_dispatches(handler=None, state=None, event_id=event.id, limit=MANY)
         assert Counter(row["handler"] for row in rows) == {"archive": 3, "new": 2}
+
+    def test_an_event_that_was_replayed_before_it_was_routed_is_routed(self, store):
+        [event] = store.receive(a_record(an_event())).events
+        replay(store, event)
+
+        assert store.route({event.id: [HANDLER]}) == 1
+
+    def test_replays_nothing_unknown(self, store):
+        assert store.replay({99: [HANDLER]}, replay_id="first") == []
+
+    def test_lists_the_dispatches_of_a_replay(self, store):
+        [event] = dispatch(store, an_event()).events
+        replay(store, event, replay_id="other")
+        [replayed] = replay(store, event, replay_id="first")
+
+        rows = store.list_dispatches(handler=None, state=None, event_id=None, replay_id="first", limit=MANY)
+
+        assert [(row["id"], row["replay_id"]) for row in rows] == [(replayed, "first")]
+
+    def test_a_replay_can_be_spread(self, store):
+        receipts = [dispatch(store, an_event(f"job_{number}"), handlers=()) for number in range(3)]
+        plan = {event.id: [HANDLER] for receipt in receipts for event in receipt.events}
+
+        store.replay(plan, replay_id="first", every=HOUR)
+
+        assert claimed_jobs(claim(store, 10)) == ["job_0"]
+        assert timedelta(minutes=59) < store.next_due([HANDLER]) <= HOUR
+
+    def test_a_replay_can_begin_later(self, store):
+        [event] = dispatch(store, an_event(), handlers=()).events
+
+        replay(store, event, wait=HOUR)
+
+        assert claim(store) == []
+        assert timedelta(minutes=59) < store.next_due([HANDLER]) <= HOUR
+
+    # What is replayed lets live dispatches go first
+
+    def test_claims_live_dispatches_before_replayed_ones(self, store):
+        [event] = dispatch(store, an_event("old"), handlers=()).events
+        replay(store, event)
+        dispatch(store, an_event("new"))
+
+        assert [claimed_jobs(claim(store)) for _ in range(3)] == [["new"], ["old"], []]
+
+    def test_claims_replayed_dispatches_with_the_slots_that_live_ones_leave(self, store):
+        [event] = dispatch(store, an_event("old"), handlers=()).events
+        replay(store, event)
+        dispatch(store, an_event("new"))
+
+        assert claimed_jobs(claim(store, 10)) == ["new", "old"]
+
+    def test_a_live_dispatch_does_not_wait_for_a_replayed_one_of_its_job(self, store):
+        [event] = dispatch(store, an_event(status=Status.RUNNING), handlers=()).events
+        replay(store, event, wait=HOUR)
+        dispatch(store, an_event(status=Status.SUCCEEDED))
+
+        assert store.next_due([HANDLER]) == timedelta(0)
+        assert [claimed.event.status for claimed in claim(store, 10)] == [Status.SUCCEEDED]
+
+    @pytest.mark.parametrize("outcome", [pytest.param(None, id="running"), pytest.param(RETRY_LATER, id="waiting")])
+    def test_a_replayed_dispatch_waits_for_a_live_one_of_its_job(self, store, outcome):
+        [event] = dispatch(store, an_event(status=Status.RUNNING), handlers=()).events
+        dispatch(store, an_event(status=Status.SUCCEEDED))
+        [claimed] = claim(store)
+        if outcome is not None:
+            store.finish(claimed, outcome)
+
+        replay(store, event)
+
+        assert claim(store, 10) == []
+
+    def test_a_live_dispatch_waits_for_a_replayed_one_of_its_job_that_runs(self, store):
+        [event] = dispatch(store, an_event(status=Status.RUNNING), handlers=()).events
+        replay(store, event)
+        [running] = claim(store)
+        dispatch(store, an_event(status=Status.SUCCEEDED))
+
+        assert claim(store, 10) == []
+        store.finish(running, DONE)
+        assert [claimed.event.status for claimed in claim(store, 10)] == [Status.SUCCEEDED]
+
+    def test_replayed_dispatches_of_one_job_keep_their_order(self, store):
+        for status in (Status.RUNNING, Status.SUCCEEDED):
+            [event] = dispatch(store, an_event(status=status), handlers=()).events
+            replay(store, event)
+
+        [first] = claim(store, 10)
+        assert claim(store, 10) == []
+        store.finish(first, DONE)
+        [second] = claim(store, 10)
+
+        assert [first.event.status, second.event.status] == [Status.RUNNING, Status.SUCCEEDED]
+
+    def test_stores_never_run_a_live_and_a_replayed_dispatch_of_a_job_at_once(self, store, open_store):
+        [event] = dispatch(store, an_event(status=Status.RUNNING), handlers=()).events
+        replay(store, event)
+        dispatch(store, an_event(status=Status.SUCCEEDED))
+        stores = [store, open_store()]
+
+        batches = at_once(*[lambda store=store: claim(store, 10) for store in stores * 2])
+
+        assert [claimed.event.status for batch in batches for claimed in batch] == [Status.SUCCEEDED]
+
+    # A replay is cancelled
+
+    def test_cancels_what_waits_of_a_replay(self, store):
+        [event] = dispatch(store, an_event(), handlers=()).events
+        replay(store, event, "archive", "log")
+
+        assert store.cancel_replay("first", limit=MANY) == 2
+        assert {row["state"] for row in all_dispatches(store)} == {"cancelled"}
+        assert claim(store) == []
+
+    def test_cancels_so_many_at_once(self, store):
+        [event] = dispatch(store, an_event(), handlers=()).events
+        replay(store, event, "archive", "log", "orders")
+
+        assert [store.cancel_replay("first", limit=2) for _ in range(3)] == [2, 1, 0]
+
+    def test_what_runs_of_a_cancelled_replay_goes_on(self, store):
+        [event] = dispatch(store, an_event(), handlers=()).events
+        replay(store, event)
+        [running] = claim(store)
+
+        assert store.cancel_replay("first", limit=MANY) == 0
+        assert store.finish(running, DONE) is State.DONE
+
+    def test_cancels_nothing_else(self, store):
+        [event] = dispatch(store, an_event()).events
+        replay(store, event, replay_id="other")
+
+        assert store.cancel_replay("first", limit=MANY) == 0
+        assert {row["state"] for row in all_dispatches(store)} == {"pending"}
 
     # Who waits
 
@@ -1712,8 +2015,9 @@ class StoreContract:
     def test_counts_polls_that_told_the_end_without_the_result(self, store):
         track(store, "job_1")
 
-        for incomplete in (True, False, True):
+        for incomplete in (True, False, True, True):
             store.record_poll(the_job(store), PollResult(wait=HOUR, status=Status.SUCCEEDED, incomplete=incomplete))
+        store.record_poll(the_job(store), PollResult(wait=HOUR, error="no answer"))
 
         assert the_job(store).incomplete_count == 2
 

@@ -22,7 +22,18 @@ from receiver.models import Output
 from receiver.store import open_store as open_configured
 from receiver.store.sqlite import SQLiteStore, connection
 from receiver.store.sqlite.schema import migrate, migrations
-from tests.store.contract import StoreContract, a_hint, a_record, all_deliveries, all_events, an_event, at_once
+from tests import aging
+from tests.store.contract import (
+    StoreContract,
+    a_hint,
+    a_record,
+    all_deliveries,
+    all_events,
+    an_event,
+    at_once,
+    claim,
+    replay,
+)
 from tests.trouble import child, database_locked, disk_full, flock_held, said, tell
 
 IMPATIENT = timedelta(milliseconds=200)
@@ -81,23 +92,8 @@ class TestSQLiteStore(StoreContract):
 
     @pytest.fixture
     def let_pass(self, database):
-        """Makes so much older what keeps handlers."""
-
-        def let_pass(time):
-            columns = [
-                ("handlers", "parked_until"),
-                ("handlers", "limited_until"),
-                ("starts", "started_at"),
-                ("dispatches", "due_at"),
-            ]
-            with contextlib.closing(sqlite3.connect(database)) as connection, connection:
-                for table, column in columns:
-                    connection.execute(
-                        f"UPDATE {table} SET {column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, ?)",  # noqa: S608
-                        (f"-{time.total_seconds()} seconds",),
-                    )
-
-        return let_pass
+        """Makes everything so much older."""
+        return lambda time: aging.let_pass(database, time.total_seconds())
 
 
 # What makes it durable
@@ -242,6 +238,29 @@ def test_what_was_recorded_before_an_upgrade_can_be_read_after(database, first_v
 def test_an_upgraded_database_knows_what_it_recorded_before(database, first_version):
     with opened(database) as store:
         assert store.receive(a_record(an_event("job_2"))).repeated
+
+
+def test_a_dispatch_of_before_replays_had_ids_is_live_after_an_upgrade(database):
+    with contextlib.closing(connection.connect(database)) as old:
+        migrations.apply(Database(old), stop_before="rank_replays")
+        old.execute(
+            """
+            INSERT INTO events (source, key, type, standing, trust, via, outputs, data, recorded_at, routed_at)
+            VALUES ('creative', 'low', 'credits.low', 'current', 'signed', 'webhook', '[]', '{}',
+                '2026-03-09T16:13:00.000Z', '2026-03-09T16:13:00.000Z')
+            """
+        )
+        old.execute(
+            """
+            INSERT INTO dispatches (event_id, handler, source, state, idempotency_key, due_at, created_at)
+            VALUES (1, 'archive', 'creative', 'pending', 'key', '2026-03-09T16:13:00.000Z', '2026-03-09T16:13:00.000Z')
+            """
+        )
+
+    with opened(database) as store:
+        replay(store, store.event(1))
+
+        assert [claimed.idempotency_key for claimed in claim(store)] == ["key"]
 
 
 def test_processes_that_upgrade_a_file_at_once_all_succeed(database, first_version):

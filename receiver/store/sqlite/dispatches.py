@@ -3,8 +3,8 @@
 import json
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from receiver.backoff import after_loss
 from receiver.clock import to_text
@@ -15,6 +15,7 @@ from receiver.store.sqlite.connection import now_in
 from receiver.store.sqlite.rows import event_of, job_of
 
 _LONGEST_ERROR = 4000
+_LIVE, _REPLAYED = 0, 1
 
 
 def route(db: sqlite3.Connection, plan: Mapping[int, Sequence[str]]) -> int:
@@ -24,32 +25,81 @@ def route(db: sqlite3.Connection, plan: Mapping[int, Sequence[str]]) -> int:
         if marked.rowcount == 0:
             continue
         for handler in handlers:
-            _insert_dispatch(db, event_id, handler, 0, now)
+            db.execute(
+                """
+                INSERT INTO dispatches (event_id, handler, source, job_id, state, idempotency_key, due_at, created_at)
+                SELECT id, :handler, source, job_id, 'pending', :key, :now, :now FROM events WHERE id = :event_id
+                """,
+                {"event_id": event_id, "handler": handler, "key": secrets.token_hex(16), "now": now},
+            )
             created += 1
     return created
 
 
-def replay(db: sqlite3.Connection, event_id: int, handlers: Sequence[str]) -> list[int]:
-    now, ids = to_text(now_in(db)), []
-    for handler in handlers:
-        [replay] = db.execute(
-            "SELECT coalesce(max(replay) + 1, 0) FROM dispatches WHERE event_id = ? AND handler = ?",
-            (event_id, handler),
+def replay(
+    db: sqlite3.Connection, plan: Mapping[int, Sequence[str]], replay_id: str, wait: timedelta, every: timedelta
+) -> list[int]:
+    now, ids = now_in(db), list[int]()
+    for event_id, handler in [(event_id, handler) for event_id, handlers in plan.items() for handler in handlers]:
+        due = now + wait + every * len(ids)
+        row = db.execute(
+            """
+            INSERT INTO dispatches (event_id, handler, replay, source, job_id, state, idempotency_key, due_at,
+                created_at, replay_id, rank)
+            SELECT id, :handler,
+                -- 0 is taken, or will be when the event is routed.
+                (SELECT coalesce(max(replay), 0) + 1 FROM dispatches
+                 WHERE event_id = events.id AND handler = :handler),
+                source, job_id, 'pending', :key, :due, :now, :replay_id, :rank
+            FROM events WHERE id = :event_id
+            RETURNING id
+            """,
+            {
+                "event_id": event_id,
+                "handler": handler,
+                "key": secrets.token_hex(16),
+                "due": to_text(due),
+                "now": to_text(now),
+                "replay_id": replay_id,
+                "rank": _REPLAYED,
+            },
         ).fetchone()
-        ids.append(_insert_dispatch(db, event_id, handler, replay, now))
+        ids += [row["id"]] if row is not None else []
     return ids
 
 
-def _insert_dispatch(db: sqlite3.Connection, event_id: int, handler: str, replay: int, now: str) -> int:
-    row = db.execute(
+def cancel_replay(db: sqlite3.Connection, replay_id: str, limit: int) -> int:
+    return db.execute(
         """
-        INSERT INTO dispatches (event_id, handler, replay, source, job_id, state, idempotency_key, due_at, created_at)
-        SELECT id, :handler, :replay, source, job_id, 'pending', :key, :now, :now FROM events WHERE id = :event_id
+        UPDATE dispatches SET state = 'cancelled', finished_at = :now, error = 'the replay was cancelled'
+        WHERE id IN (SELECT id FROM dispatches WHERE replay_id = :replay_id AND state = 'pending' LIMIT :limit)
+        """,
+        {"replay_id": replay_id, "limit": limit, "now": to_text(now_in(db))},
+    ).rowcount
+
+
+def retry(db: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
+    rows = db.execute(
+        """
+        UPDATE dispatches SET state = 'pending', due_at = :now, attempt_count = 0, finished_at = NULL
+        WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'cancelled')
         RETURNING id
         """,
-        {"event_id": event_id, "handler": handler, "replay": replay, "key": secrets.token_hex(16), "now": now},
-    ).fetchone()
-    return int(row["id"])
+        {"ids": json.dumps(list(ids)), "now": to_text(now_in(db))},
+    ).fetchall()
+    return sorted(row["id"] for row in rows)
+
+
+def discard(db: sqlite3.Connection, ids: Iterable[int], reason: str) -> list[int]:
+    rows = db.execute(
+        """
+        UPDATE dispatches SET state = 'cancelled', finished_at = :now, error = :error
+        WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'dead'
+        RETURNING id
+        """,
+        {"ids": json.dumps(list(ids)), "now": to_text(now_in(db)), "error": _kept(f"discarded: {reason}")},
+    ).fetchall()
+    return sorted(row["id"] for row in rows)
 
 
 def claim(
@@ -59,23 +109,11 @@ def claim(
     free, probe = holds.allowed(db, handler, free, limit, now)
     if not free:
         return []
-    rows = db.execute(
-        """
-        UPDATE dispatches SET state = 'running', token = lower(hex(randomblob(16))), worker = :worker,
-            started_at = :now, leased_until = :until, attempt_count = attempt_count + 1
-        WHERE id IN (
-            SELECT id FROM dispatches AS due
-            WHERE handler = :handler AND state = 'pending' AND due_at <= :now AND NOT EXISTS (
-                SELECT 1 FROM dispatches AS older
-                WHERE older.source = due.source AND older.job_id = due.job_id AND older.handler = due.handler
-                    AND older.id < due.id AND older.state IN ('pending', 'running'))
-            ORDER BY due_at, id LIMIT :free)
-        RETURNING id, token, event_id, handler, attempt_count, idempotency_key, source, job_id
-        """,
-        {"handler": handler, "free": free, "worker": worker, "now": to_text(now), "until": to_text(now + lease)},
-    ).fetchall()
+    rows = list[sqlite3.Row]()
+    for rank in (_LIVE, _REPLAYED):
+        rows += _take(db, handler, rank, free - len(rows), lease, worker, now)
     claims = []
-    for row in sorted(rows, key=lambda row: row["id"]):
+    for row in rows:
         event = db.execute("SELECT * FROM events WHERE id = ?", (row["event_id"],)).fetchone()
         job = db.execute(
             "SELECT * FROM jobs WHERE source = ? AND job_id = ?", (row["source"], row["job_id"])
@@ -97,6 +135,36 @@ def claim(
     return claims
 
 
+def _take(
+    db: sqlite3.Connection, handler: str, rank: int, free: int, lease: timedelta, worker: str, now: datetime
+) -> list[sqlite3.Row]:
+    """Mark what is due as running. Of one job, what is live comes before what is replayed, then what is older."""
+    rows = db.execute(
+        """
+        UPDATE dispatches SET state = 'running', token = lower(hex(randomblob(16))), worker = :worker,
+            started_at = :now, leased_until = :until, attempt_count = attempt_count + 1
+        WHERE id IN (
+            SELECT id FROM dispatches AS due
+            WHERE handler = :handler AND rank = :rank AND state = 'pending' AND due_at <= :now AND NOT EXISTS (
+                SELECT 1 FROM dispatches AS other
+                WHERE other.source = due.source AND other.job_id = due.job_id AND other.handler = due.handler
+                    AND other.state IN ('pending', 'running')
+                    AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id)))
+            ORDER BY due_at, id LIMIT :free)
+        RETURNING id, token, event_id, handler, attempt_count, idempotency_key, source, job_id
+        """,
+        {
+            "handler": handler,
+            "rank": rank,
+            "free": free,
+            "worker": worker,
+            "now": to_text(now),
+            "until": to_text(now + lease),
+        },
+    ).fetchall()
+    return sorted(rows, key=lambda row: row["id"])
+
+
 def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome, park_after: int | None) -> State | None:
     now, state = now_in(db), outcome.decision.state
     parameters = {
@@ -109,7 +177,7 @@ def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome, park_after: i
         "snoozed": outcome.decision is Decision.SNOOZE,
         "outcome": outcome.decision,
         "number": claim.attempt,
-        "error": outcome.error and outcome.error[:_LONGEST_ERROR].encode("utf-8", "replace").decode(),
+        "error": outcome.error and _kept(outcome.error),
         "result": json.dumps(dict(outcome.result)) if outcome.result is not None else None,
     }
     attempt = db.execute(
@@ -153,3 +221,8 @@ def sweep(db: sqlite3.Connection, spared: set[str]) -> int:
             (to_text(now + after_loss(row["attempt_count"])), row["id"]),
         )
     return len(lapsed)
+
+
+def _kept(error: str) -> str:
+    """As much of an error as is kept, of what a database can keep."""
+    return error[:_LONGEST_ERROR].encode("utf-8", "replace").decode()

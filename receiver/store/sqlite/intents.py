@@ -16,7 +16,7 @@ from receiver.store.sqlite.rows import job_of
 
 def intend(db: sqlite3.Connection, source: str, kind: str, metadata: Mapping[str, Any]) -> Intent:
     now = now_in(db)
-    intent = Intent(id=secrets.token_urlsafe(16), source=source, kind=kind, metadata=metadata, created_at=now)
+    intent = Intent(id=secrets.token_hex(11), source=source, kind=kind, metadata=metadata, created_at=now)
     db.execute(
         "INSERT INTO intents (id, source, kind, metadata, created_at) VALUES (?, ?, ?, ?, ?)",
         (intent.id, source, kind, json.dumps(dict(metadata), allow_nan=False), to_text(now)),

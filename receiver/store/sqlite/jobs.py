@@ -175,7 +175,7 @@ def record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
             progress = coalesce(:progress, progress),
             step = iif(:error IS NULL, :step, step), reference = coalesce(:reference, reference),
             deadline_at = coalesce(:deadline, deadline_at),
-            incomplete_count = incomplete_count + :incomplete,
+            incomplete_count = iif(:error IS NULL, iif(:incomplete, incomplete_count + 1, 0), incomplete_count),
             error_count = iif(:error IS NULL, 0, error_count + 1),
             missing_count = iif(:missing, missing_count + 1, 0),
             -- A hint that the provider answers for is one no longer.

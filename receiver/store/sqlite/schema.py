@@ -28,6 +28,13 @@ def hold_handlers(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def rank_replays(db: Database) -> None:
+    """Replays have an id and let live dispatches go first; dead letters are found without looking at the others."""
+    for statement in _RANK_REPLAYS:
+        db.execute(statement)
+
+
 def migrate(db: Database) -> None:
     """Bring the tables up to date. Safe to run from every process at once.
 
@@ -245,4 +252,14 @@ _HOLD_HANDLERS = (
     ) STRICT
     """,
     "CREATE INDEX starts_handler ON starts (handler, started_at)",
+)
+
+_RANK_REPLAYS = (
+    "ALTER TABLE dispatches ADD COLUMN replay_id TEXT",
+    # Lower ranks go first: 0 is live, 1 is replayed.
+    "ALTER TABLE dispatches ADD COLUMN rank INTEGER NOT NULL DEFAULT 0",
+    "DROP INDEX dispatches_due",
+    "CREATE INDEX dispatches_due ON dispatches (handler, rank, due_at) WHERE state = 'pending'",
+    "CREATE INDEX dispatches_replayed ON dispatches (replay_id, state) WHERE replay_id IS NOT NULL",
+    "CREATE INDEX dispatches_dead ON dispatches (id) WHERE state = 'dead'",
 )

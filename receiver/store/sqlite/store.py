@@ -17,7 +17,7 @@ from receiver.clock import from_text, to_text
 from receiver.errors import StoreUnavailable
 from receiver.models import Budget, Claim, Created, Event, Hold, Intent, Job, Limits, Schedule, State, Trust
 from receiver.outcomes import Outcome
-from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Store, Verdict
+from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store, Verdict
 from receiver.store.sqlite import deliveries, dispatches, intents, jobs
 from receiver.store.sqlite.bell import Bell
 from receiver.store.sqlite.connection import connect, now_in, refuse_network_file_system
@@ -190,7 +190,7 @@ class SQLiteStore(Store):
         return bool(
             self._read(
                 """
-                SELECT 1 FROM dispatches WHERE state = 'pending' AND handler = :handler
+                SELECT 1 FROM dispatches WHERE state = 'pending' AND handler = :handler AND rank IN (0, 1)
                     AND due_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                     AND NOT EXISTS (
                         SELECT 1 FROM handlers WHERE name = :handler
@@ -246,13 +246,13 @@ class SQLiteStore(Store):
                         SELECT max(due_at, coalesce((
                             SELECT max(coalesce(parked_until, ''), coalesce(limited_until, ''))
                             FROM handlers WHERE handlers.name = due.handler), '')) FROM dispatches AS due
-                        WHERE state = 'pending' AND handler = name.value AND NOT EXISTS (
-                            SELECT 1 FROM dispatches AS older
-                            WHERE older.source = due.source AND older.job_id = due.job_id
-                                AND older.handler = due.handler AND older.id < due.id
-                                AND older.state IN ('pending', 'running'))
+                        WHERE state = 'pending' AND handler = name.value AND rank = ranks.value AND NOT EXISTS (
+                            SELECT 1 FROM dispatches AS other
+                            WHERE other.source = due.source AND other.job_id = due.job_id
+                                AND other.handler = due.handler AND other.state IN ('pending', 'running')
+                                AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id)))
                         ORDER BY due_at LIMIT 1) AS first
-                    FROM json_each(?) AS name)) AS pending
+                    FROM json_each(?) AS name, json_each('[0, 1]') AS ranks)) AS pending
             """,
             (json.dumps(list(handlers)),),
         )
@@ -265,25 +265,90 @@ class SQLiteStore(Store):
         rows = self._read("SELECT handler, count(*) AS count FROM dispatches WHERE state = 'pending' GROUP BY handler")
         return {row["handler"]: row["count"] for row in rows}
 
-    def retry(self, dispatch_id: int) -> bool:
-        def work(db: sqlite3.Connection) -> bool:
-            changed = db.execute(
-                """
-                UPDATE dispatches SET state = 'pending', due_at = ?, attempt_count = 0, finished_at = NULL
-                WHERE id = ? AND state IN ('dead', 'cancelled')
-                """,
-                (to_text(now_in(db)), dispatch_id),
-            )
-            return changed.rowcount == 1
+    # What a person does with dispatches
 
-        changed = self._writer.run(work)
+    def select_events(self, selection: Selection, *, limit: int, after: int = 0) -> list[Event]:
+        rows = self._read(
+            """
+            SELECT * FROM events
+            WHERE id > :after AND routed_at IS NOT NULL AND standing IN ('current', 'correction')
+                AND (:source IS NULL OR source = :source) AND (:type IS NULL OR type GLOB :type)
+                AND (:status IS NULL OR status = :status) AND (:kind IS NULL OR kind = :kind)
+                AND (:since IS NULL OR recorded_at >= :since) AND (:until IS NULL OR recorded_at < :until)
+            ORDER BY id LIMIT :limit
+            """,
+            _parameters(selection) | {"after": after, "limit": limit},
+        )
+        return [event_of(row) for row in rows]
+
+    def count_events(self, selection: Selection) -> int:
+        [row] = self._read(
+            """
+            SELECT count(*) AS count FROM events
+            WHERE routed_at IS NOT NULL AND standing IN ('current', 'correction')
+                AND (:source IS NULL OR source = :source) AND (:type IS NULL OR type GLOB :type)
+                AND (:status IS NULL OR status = :status) AND (:kind IS NULL OR kind = :kind)
+                AND (:since IS NULL OR recorded_at >= :since) AND (:until IS NULL OR recorded_at < :until)
+            """,
+            _parameters(selection),
+        )
+        return int(row["count"])
+
+    def replay(
+        self,
+        plan: Mapping[int, Sequence[str]],
+        *,
+        replay_id: str,
+        wait: timedelta = timedelta(0),
+        every: timedelta = timedelta(0),
+    ) -> list[int]:
+        ids = self._writer.run(lambda db: dispatches.replay(db, plan, replay_id, wait, every))
+        self.wake()
+        return ids
+
+    def cancel_replay(self, replay_id: str, *, limit: int) -> int:
+        return self._writer.run(lambda db: dispatches.cancel_replay(db, replay_id, limit))
+
+    def select_dead(self, selection: Selection, *, limit: int, after: int = 0) -> list[int]:
+        rows = self._read(
+            """
+            SELECT dispatches.id FROM dispatches INDEXED BY dispatches_dead JOIN events ON events.id = event_id
+            WHERE dispatches.id > :after AND state = 'dead'
+                AND (:handlers IS NULL OR handler IN (SELECT value FROM json_each(:handlers)))
+                AND (:error IS NULL OR instr(error, :error) > 0)
+                AND (:source IS NULL OR events.source = :source) AND (:type IS NULL OR events.type GLOB :type)
+                AND (:status IS NULL OR events.status = :status) AND (:kind IS NULL OR events.kind = :kind)
+                AND (:since IS NULL OR finished_at >= :since) AND (:until IS NULL OR finished_at < :until)
+            ORDER BY dispatches.id LIMIT :limit
+            """,
+            _parameters(selection) | {"after": after, "limit": limit},
+        )
+        return [row["id"] for row in rows]
+
+    def count_dead(self, selection: Selection) -> dict[str, int]:
+        rows = self._read(
+            """
+            SELECT handler, count(*) AS count
+            FROM dispatches INDEXED BY dispatches_dead JOIN events ON events.id = event_id
+            WHERE state = 'dead'
+                AND (:handlers IS NULL OR handler IN (SELECT value FROM json_each(:handlers)))
+                AND (:error IS NULL OR instr(error, :error) > 0)
+                AND (:source IS NULL OR events.source = :source) AND (:type IS NULL OR events.type GLOB :type)
+                AND (:status IS NULL OR events.status = :status) AND (:kind IS NULL OR events.kind = :kind)
+                AND (:since IS NULL OR finished_at >= :since) AND (:until IS NULL OR finished_at < :until)
+            GROUP BY handler ORDER BY handler
+            """,
+            _parameters(selection),
+        )
+        return {row["handler"]: row["count"] for row in rows}
+
+    def retry(self, dispatch_ids: Iterable[int]) -> list[int]:
+        changed = self._writer.run(lambda db: dispatches.retry(db, dispatch_ids))
         self.wake()
         return changed
 
-    def replay(self, event_id: int, handlers: Sequence[str]) -> list[int]:
-        ids = self._writer.run(lambda db: dispatches.replay(db, event_id, handlers))
-        self.wake()
-        return ids
+    def discard(self, dispatch_ids: Iterable[int], *, reason: str) -> list[int]:
+        return self._writer.run(lambda db: dispatches.discard(db, dispatch_ids, reason))
 
     # Jobs are watched
 
@@ -420,8 +485,8 @@ class SQLiteStore(Store):
     def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:
         return self._rows(
             """
-            SELECT events.id, source, type, job_id AS job, kind, status, standing, trust, via, recorded_at, webhook_at,
-                poll_at, outputs, failure, key, data,
+            SELECT events.id, source, type, job_id AS job, kind, status, raw_status, standing, trust, via, occurred_at,
+                recorded_at, webhook_at, poll_at, outputs, failure, key, data,
                 (SELECT json_group_object(handler, json(result)) FROM dispatches
                  WHERE event_id = events.id AND result IS NOT NULL) AS results
             FROM events
@@ -450,17 +515,36 @@ class SQLiteStore(Store):
             {"source": source, "limit": limit},
         )
 
-    def list_dispatches(self, *, handler: str | None, state: str | None, event_id: int | None, limit: int) -> list[Row]:
+    def dispatch(self, dispatch_id: int) -> Row | None:
+        rows = self._rows(
+            """
+            SELECT id, event_id AS event, handler, source, job_id AS job, state, attempt_count, replay, replay_id,
+                created_at, due_at, started_at, finished_at, error, result, idempotency_key
+            FROM dispatches WHERE id = :id
+            """,
+            {"id": dispatch_id},
+        )
+        return rows[0] if rows else None
+
+    def list_dispatches(
+        self,
+        *,
+        handler: str | None,
+        state: str | None,
+        event_id: int | None,
+        replay_id: str | None = None,
+        limit: int,
+    ) -> list[Row]:
         return self._rows(
             """
-            SELECT id, event_id AS event, handler, source, job_id AS job, state, attempt_count, replay, due_at,
-                finished_at, error, result, idempotency_key
+            SELECT id, event_id AS event, handler, source, job_id AS job, state, attempt_count, replay, replay_id,
+                due_at, finished_at, error, result, idempotency_key
             FROM dispatches
             WHERE (:handler IS NULL OR handler = :handler) AND (:state IS NULL OR state = :state)
-                AND (:event_id IS NULL OR event_id = :event_id)
+                AND (:event_id IS NULL OR event_id = :event_id) AND (:replay_id IS NULL OR replay_id = :replay_id)
             ORDER BY id DESC LIMIT :limit
             """,
-            {"handler": handler, "state": state, "event_id": event_id, "limit": limit},
+            {"handler": handler, "state": state, "event_id": event_id, "replay_id": replay_id, "limit": limit},
         )
 
     def list_attempts(self, dispatch_id: int) -> list[Row]:
@@ -500,3 +584,16 @@ class SQLiteStore(Store):
             }
             for row in self._read(statement, parameters)
         ]
+
+
+def _parameters(selection: Selection) -> dict[str, Any]:
+    return {
+        "source": selection.source,
+        "type": selection.type,
+        "status": selection.status,
+        "kind": selection.kind,
+        "since": selection.since and to_text(selection.since),
+        "until": selection.until and to_text(selection.until),
+        "handlers": json.dumps(selection.handlers) if selection.handlers else None,
+        "error": selection.error,
+    }

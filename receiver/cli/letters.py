@@ -1,0 +1,159 @@
+"""Commands for dead letters: retry, discard."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from receiver import clock
+from receiver.cli.choose import (
+    CHUNK,
+    confirm,
+    dry_run_option,
+    progress,
+    since_option,
+    source_option,
+    type_option,
+    yes_option,
+)
+from receiver.cli.common import NUMBER, config_option, loaded_config, opened_store, print_rows
+from receiver.errors import NotConfigured
+from receiver.models import State
+from receiver.store import Store
+from receiver.store.base import Selection
+
+_dispatches = click.argument("dispatches", nargs=-1, type=NUMBER, metavar="[DISPATCH]...")
+_handler_option = click.option(
+    "--handler", "handlers", multiple=True, metavar="HANDLER", help="Choose those of this handler; may be repeated."
+)
+_error_option = click.option("--error", metavar="TEXT", help="Choose those whose error holds this text.")
+
+
+@click.command()
+@config_option
+@_dispatches
+@_handler_option
+@source_option
+@type_option
+@_error_option
+@since_option
+@dry_run_option
+@yes_option
+def retry(dispatches: tuple[int, ...], dry_run: bool, yes: bool, **filters: Any) -> None:
+    """Run dead or cancelled DISPATCHes again, with all their attempts and the same idempotency keys.
+
+    They are named, or chosen by what they are: then only dead ones, and `--type '*'` chooses them all.
+    """
+    with opened_store(loaded_config()) as store:
+        chosen = _choose(store, dispatches, filters, states=[State.DEAD, State.CANCELLED])
+        if dry_run:
+            _print_counts(chosen)
+            return
+        confirm(f"retry {chosen}?", chosen.total, yes=yes)
+        _change(chosen, store.retry, doing="retry", done="due again")
+
+
+@click.command()
+@config_option
+@_dispatches
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it becomes their error.")
+@_handler_option
+@source_option
+@type_option
+@_error_option
+@since_option
+@dry_run_option
+@yes_option
+def discard(dispatches: tuple[int, ...], reason: str, dry_run: bool, yes: bool, **filters: Any) -> None:
+    """Drop dead DISPATCHes for good: they are cancelled, and no longer among the dead letters.
+
+    They are named, or chosen by what they are; `--type '*'` chooses them all.
+    """
+    with opened_store(loaded_config()) as store:
+        chosen = _choose(store, dispatches, filters, states=[State.DEAD])
+        if dry_run:
+            _print_counts(chosen)
+            return
+        confirm(f"discard {chosen}?", chosen.total, yes=yes)
+        _change(chosen, lambda ids: store.discard(ids, reason=reason), doing="discard", done="discarded")
+
+
+COMMANDS = (retry, discard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """Dispatches, and how many there are of each handler."""
+
+    named: bool
+    counts: dict[str, int]
+    pages: Iterator[Sequence[int]]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        by_handler = ", ".join(f"{count} of {name}" for name, count in sorted(self.counts.items()))
+        return f"{self.total} dispatches, {by_handler}"
+
+
+def _choose(store: Store, dispatches: Sequence[int], filters: dict[str, Any], *, states: Collection[State]) -> _Chosen:
+    if any(filters.values()) == bool(dispatches):
+        raise click.UsageError("give either DISPATCHes or a filter, such as --since 2h")
+    if dispatches:
+        ids = list(dict.fromkeys(dispatches))
+        counts = _count_named(store, ids, states)
+        return _Chosen(named=True, counts=counts, pages=_cut(ids))
+    # What dies again meanwhile is not chosen anew.
+    selection = Selection(**filters, until=clock.now())
+    return _Chosen(named=False, counts=store.count_dead(selection), pages=_found(store, selection))
+
+
+def _count_named(store: Store, ids: Sequence[int], states: Collection[State]) -> dict[str, int]:
+    """How many there are of each handler.
+
+    Raises:
+        NotConfigured: some are not in these states.
+    """
+    rows = [store.dispatch(dispatch_id) for dispatch_id in ids]
+    wrong = [str(number) for number, row in zip(ids, rows, strict=True) if row is None or row["state"] not in states]
+    if wrong:
+        which = f"dispatch {wrong[0]} is" if len(wrong) == 1 else f"dispatches {', '.join(wrong)} are"
+        lacking = "neither dead nor cancelled" if State.CANCELLED in states else "not dead"
+        raise NotConfigured(f"{which} {lacking}, so nothing was changed; see `receiver dispatches`")
+    return Counter(row["handler"] for row in rows if row is not None)
+
+
+def _cut(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]
+
+
+def _found(store: Store, selection: Selection) -> Iterator[Sequence[int]]:
+    after = 0
+    while ids := store.select_dead(selection, limit=CHUNK, after=after):
+        yield ids
+        after = ids[-1]
+
+
+def _print_counts(chosen: _Chosen) -> None:
+    rows = [{"handler": name, "dispatches": count} for name, count in sorted(chosen.counts.items())]
+    print_rows(rows, as_json=False, columns=["handler", "dispatches"], nothing="no dispatches are chosen")
+    click.echo("nothing was changed")
+
+
+def _change(chosen: _Chosen, change: Callable[[Sequence[int]], Sequence[int]], *, doing: str, done: str) -> None:
+    total = 0
+    with progress(doing, chosen.total) as advance:
+        for ids in chosen.pages:
+            changed = change(ids)
+            total += len(changed)
+            advance(len(ids))
+            if chosen.named:
+                for number in changed:
+                    click.echo(f"dispatch {number} is {done}")
+    if not chosen.named:
+        click.echo(f"dispatches {done}: {total}")
