@@ -27,6 +27,7 @@ def run(
         # Each attempt before took its worker down, so there was nobody to count it.
         return Outcome(decision=Decision.DEAD, error="the worker died or froze in every attempt")
     context = Context(
+        handler=handler.name.partition(".")[0],
         settings=handler.settings,
         job=claim.job,
         attempt=claim.attempt,

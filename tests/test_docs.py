@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[1] / "docs" / "adapter.md").read_text("utf-8")
+from receiver import Context, Event
+from receiver.models import Output, Reading, Request
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "adapter.md").read_text("utf-8")
+HANDLER = (DOCS / "handler.md").read_text("utf-8")
 
 
-def block(language, *, after="# Adding a provider"):
+def block(language, *, after="# Adding a provider", page=PAGE):
     """The first fenced block of a language that comes after a text."""
-    rest = PAGE[PAGE.index(after) :]
+    rest = page[page.index(after) :]
     return re.search(rf"^```{language}\n(.*?)^```$", rest, re.MULTILINE | re.DOTALL)[1]
 
 
@@ -56,9 +61,29 @@ def test_the_adapter_is_found_and_reads_the_recorded_answer(package):
 
 
 def test_every_field_it_names_is_one():
-    from receiver.models import Output, Reading, Request
-
     known = {field.name for kind in (Reading, Request, Output) for field in fields(kind)}
     named = set(re.findall(r"(?:Reading|Request|Output)\([^)]*?(\w+)=", PAGE)) | set(re.findall(r"(\w+)=True\)", PAGE))
 
     assert named <= known
+
+
+def test_the_handlers_can_be_written_step_by_step(tmp_path):
+    for command in re.findall(r"^\$ receiver (new .*)$", HANDLER, re.MULTILINE):
+        assert run(tmp_path, "receiver", *command.split()).returncode == 0
+    for file in re.findall(r"^`(my_handlers/.*\.py)`:$", HANDLER, re.MULTILINE):
+        (tmp_path / file).write_text(block("python", after=f"`{file}`:", page=HANDLER))
+    (tmp_path / "receiver.toml").write_text(block("toml", after="# Writing a handler", page=HANDLER))
+
+    tested = run(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "my_handlers")
+    checked = run(tmp_path, "receiver", "check", "--offline")
+
+    assert (tested.returncode, "5 passed" in tested.stdout) == (0, True), tested.stdout
+    assert "handler charge: loaded" in checked.stdout, checked.stderr
+
+
+def test_the_fields_of_events_and_contexts_that_it_names_are_there():
+    _, event, context, _ = re.split(r"\| `event\.` |\| `context\.` |## What it says", HANDLER)
+
+    for table, kind in ((event, Event), (context, Context)):
+        named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
+        assert set(named) <= {field.name for field in fields(kind)}

@@ -304,7 +304,7 @@ def test_an_adapter_that_cannot_authorize_fails_the_attempt_and_nothing_else(sto
 
     LocalEngine(store, [keeping], {SOURCE: Source(SOURCE, Clumsy())}).run_until_idle()
 
-    assert (contexts, the_dispatch(store)["error"]) == ([], "the adapter failed: ZeroDivisionError")
+    assert (contexts, the_dispatch(store)["error"]) == ([], "could not be tried: ZeroDivisionError")
 
 
 # What keeps handlers

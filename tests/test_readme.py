@@ -115,7 +115,7 @@ class FromTheReadme(Running):
             **super().environment,
             **exported,
             "RECEIVER_WEB__BIND": self.url.removeprefix("http://"),
-            "RECEIVER_HANDLERS__ARCHIVE__ENABLED": "false",
+            **{f"RECEIVER_HANDLERS__{name}__ENABLED": "false" for name in ("ARCHIVE", "SHOP", "COMMAND", "NOTIFY")},
             "RECEIVER_SOURCES__KPAINTER__BASE_URL": self.sandbox.base_urls["kpainter"],
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
@@ -185,7 +185,7 @@ def test_its_commands_exist(invocation):
     }
 
     assert name in main.commands or name.startswith("-")
-    assert {word.partition("=")[0] for word in [name, *arguments] if word.startswith("-")} <= options
+    assert {word.partition("=")[0] for word in [name, *arguments] if word.startswith("-") and word != "-"} <= options
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^\$ |`)make ([a-z]+)", README, re.MULTILINE))))

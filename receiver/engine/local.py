@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -60,13 +60,18 @@ class LocalEngine:
         *,
         lease: timedelta = timedelta(seconds=60),
         drain: timedelta = timedelta(seconds=30),
+        isolate: Callable[[Claim, Handler], Outcome] | None = None,
     ) -> None:
-        """`sources` are those that events come from: their providers' names, and what opens their outputs."""
+        """`sources` are those that events come from: their providers' names, and what opens their outputs.
+
+        `isolate` makes an attempt in a process of its own, for handlers that want that.
+        """
         self._store = store
         self._handlers = {handler.name: handler for handler in handlers}
         self._limits = {handler.name: handler.limit for handler in handlers if handler.limit is not None}
         self._sources = sources
         self._client = HandlerClient()
+        self._isolate = isolate
         self._lease = lease
         self._drain = drain
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -165,15 +170,18 @@ class LocalEngine:
         run.thread.start()
 
     def _attempt(self, run: _Run) -> None:
-        source = self._sources.get(run.claim.event.source)
         try:
-            access = source.access if source else None
-        # An adapter's mistake, such as a key that it cannot sign with.
+            outcome = self._outcome(run.claim, run.handler)
+        # The handler is not to blame: an adapter cannot sign with its key, or there is no process to be had.
         except Exception as error:
-            outcome = executor.failed(run.claim, run.handler, f"the adapter failed: {type(error).__name__}")
-        else:
-            outcome = executor.run(run.claim, run.handler, access=access, client=self._client)
+            outcome = executor.failed(run.claim, run.handler, f"could not be tried: {type(error).__name__}")
         self._record(run, outcome)
+
+    def _outcome(self, claim: Claim, handler: Handler) -> Outcome:
+        if handler.isolated and self._isolate is not None:
+            return self._isolate(claim, handler)
+        source = self._sources.get(claim.event.source)
+        return executor.run(claim, handler, access=source.access if source else None, client=self._client)
 
     def _abandon_overdue(self) -> None:
         for run in [run for run in self._running() if run.overdue]:

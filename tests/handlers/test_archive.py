@@ -90,7 +90,7 @@ def storage():
 @pytest.fixture
 def context(tmp_path):
     settings = Settings(directory=str(tmp_path / "media"), allow_private=True, download_timeout=PLAN)
-    return Context(settings=settings, idempotency_key="key-1")
+    return Context(handler="archive", settings=settings, idempotency_key="key-1")
 
 
 @pytest.fixture
