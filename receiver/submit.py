@@ -5,6 +5,7 @@ leaves the intent, and a callback that comes first finds it.
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -129,7 +130,8 @@ def _remember(source: Source, limits: Limits | None, store: Store) -> None:
 def _by_hand(source: Source, intent: Intent, created: Sequence[Created], error: StoreUnavailable) -> str:
     """What to run for each job. The one that was asked for comes last: with it the intent is settled."""
     commands = [
-        f"receiver track {source.name} {job.job_id} --kind {job.kind} --intent {intent.id}"
+        # A provider's text is about to be pasted into a shell.
+        f"receiver track {source.name} {shlex.quote(job.job_id)} --kind {job.kind} --intent {intent.id}"
         for job in sorted(created, key=lambda job: job.kind == intent.kind)
     ]
     return "\n".join([f"created, but not recorded ({error}); once the store works, run:", *commands])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -399,6 +400,18 @@ class TestWhatNobodyKnows:
                 submit_to(source, store)
 
         assert "receiver track creative vgen_1 --kind video --intent " in str(failure.value)
+
+    def test_names_them_so_that_a_shell_does_nothing_else(self, source, provider, database):
+        hostile = Answer({"id": "$(reboot); a", "status": "processing"}, status=202)
+        with contextlib.ExitStack() as locked:
+            provider.answer = lambda path: locked.enter_context(flock_held(database)) or hostile
+            with (
+                contextlib.closing(SQLiteStore(database, timeout=SOON)) as store,
+                pytest.raises(StoreUnavailable) as failure,
+            ):
+                submit_to(source, store)
+
+        assert shlex.split(str(failure.value).splitlines()[-1])[3] == "$(reboot); a"
 
 
 LIMITS = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "60"}
