@@ -1,4 +1,4 @@
-"""Commands that change something: submit, track, withdraw, send; and catalog, before them."""
+"""Commands that change something: submit, track, withdraw, send."""
 
 import os
 from collections.abc import Mapping
@@ -47,17 +47,6 @@ def submit(source: str, kind: str, body: str, metadata: str, as_json: bool) -> N
             click.echo("public_url is not set, so the provider was given no callback URL: it is polled", err=True)
     rows = [{"source": job.source, "job": job.job_id, "kind": job.kind, "status": str(job.status)} for job in jobs]
     print_rows(rows, as_json=as_json, columns=["job", "kind", "status"], nothing=None)
-
-
-@click.command()
-@config_option
-@click.argument("source")
-@json_option
-def catalog(source: str, as_json: bool) -> None:
-    """List what SOURCE's provider offers to make. With --json also its own words about each."""
-    with Receiver(loaded_config()) as receiver:
-        rows = [{"name": offer.name, "kind": offer.kind, "data": offer.data} for offer in receiver.catalog(source)]
-    print_rows(rows, as_json=as_json, columns=["name", "kind"], nothing="it offers nothing")
 
 
 @click.command()
@@ -123,7 +112,7 @@ def send(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (submit, track, withdraw, catalog, send)
+COMMANDS = (submit, track, withdraw, send)
 
 
 def _content(file: str) -> bytes:

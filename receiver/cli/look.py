@@ -1,4 +1,4 @@
-"""Commands that show what is known: jobs, events, deliveries, dispatches, show, check."""
+"""Commands that show what is known: jobs, events, deliveries, dispatches, show, catalog, check."""
 
 import json
 import os
@@ -27,6 +27,7 @@ from receiver.errors import NotConfigured, RequestFailed
 from receiver.inbox import Source
 from receiver.models import Budget, State, Status
 from receiver.outbound import ProviderClient
+from receiver.receiver import Receiver
 from receiver.routing import Handler
 from receiver.store.base import Row
 
@@ -154,6 +155,17 @@ def show(dispatch: int, as_json: bool) -> None:
 
 @click.command()
 @config_option
+@click.argument("source")
+@json_option
+def catalog(source: str, as_json: bool) -> None:
+    """List what SOURCE's provider offers to make. With --json also its own words about each."""
+    with Receiver(loaded_config()) as receiver:
+        rows = [{"name": offer.name, "kind": offer.kind, "data": offer.data} for offer in receiver.catalog(source)]
+    print_rows(rows, as_json=as_json, columns=["name", "kind"], nothing="it offers nothing")
+
+
+@click.command()
+@config_option
 @click.option("--offline", is_flag=True, help="Do not ask the providers whether they accept the API keys.")
 def check(offline: bool) -> None:
     """Print the merged configuration, secrets masked, and prove that it works.
@@ -182,7 +194,7 @@ def check(offline: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (jobs, events, deliveries, dispatches, show, check)
+COMMANDS = (jobs, events, deliveries, dispatches, show, catalog, check)
 
 
 def _print_section(title: str, values: Row, *, without: Collection[str] = ()) -> None:

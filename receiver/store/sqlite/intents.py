@@ -9,8 +9,9 @@ from typing import Any
 
 from receiver.clock import to_text
 from receiver.models import Created, Event, Intent, Job, Schedule
+from receiver.store.sqlite.budgets import spend
 from receiver.store.sqlite.connection import now_in
-from receiver.store.sqlite.jobs import job_row, merged, spend, track
+from receiver.store.sqlite.jobs import job_row, merged, track
 from receiver.store.sqlite.rows import job_of
 
 
@@ -69,3 +70,7 @@ def fulfil(db: sqlite3.Connection, intent_id: str, events: Sequence[Event]) -> N
 
 def withdraw(db: sqlite3.Connection, intent_id: str) -> bool:
     return db.execute("DELETE FROM intents WHERE id = ?", (intent_id,)).rowcount == 1
+
+
+def doubt(db: sqlite3.Connection, intent_id: str, error: str) -> bool:
+    return db.execute("UPDATE intents SET error = ? WHERE id = ?", (error, intent_id)).rowcount == 1

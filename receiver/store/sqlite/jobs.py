@@ -1,4 +1,4 @@
-"""Jobs, their polls, and the budget that polls spend."""
+"""Jobs and their polls."""
 
 import json
 import sqlite3
@@ -9,6 +9,7 @@ from typing import Any
 from receiver.clock import to_text
 from receiver.models import Budget, Job, Schedule, Status
 from receiver.store.base import PollResult
+from receiver.store.sqlite.budgets import requests_left, spend
 from receiver.store.sqlite.connection import now_in
 from receiver.store.sqlite.rows import job_of
 
@@ -109,7 +110,7 @@ def claim_polls(
 ) -> list[Job]:
     """Take due jobs by moving their next poll past the lease: whoever looks meanwhile does not find them due."""
     now = now_in(db)
-    left, count = _requests_left(db, source, budget, learn, now)
+    left, count = requests_left(db, source, budget, learn, now)
     jobs = _take_due(db, source, min(left, limit), now, lease, hinted=False)
     left_for_hints = min(left - count // 2, limit) - len(jobs)
     jobs += _take_due(db, source, left_for_hints, now, lease, hinted=True)
@@ -134,30 +135,6 @@ def _take_due(
         {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "hinted": hinted},
     ).fetchall()
     return [job_of(row) for row in rows]
-
-
-def _requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bool, now: datetime) -> tuple[int, int]:
-    """How many requests may be sent now, so that no span of time ever holds more than the budget; and its size."""
-    db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - budget.per)))
-    [sent] = db.execute("SELECT count(*) FROM requests WHERE source = ?", (source,)).fetchone()
-    told = db.execute("SELECT * FROM limits WHERE source = ?", (source,)).fetchone()
-    if told is None:
-        return budget.count - sent, budget.count
-    if told["paused_until"] is not None and told["paused_until"] > to_text(now):
-        return 0, budget.count
-    count = budget.count
-    # Some say 0 and mean that there is no limit; believing it, we would never ask again and never hear better.
-    if told["count"]:
-        count = told["count"] if learn else min(count, told["count"])
-    left = count - sent
-    if told["remaining"] is not None and told["resets_at"] is not None and told["resets_at"] > to_text(now):
-        left = min(left, told["remaining"])
-    return left, count
-
-
-def spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:
-    db.executemany("INSERT INTO requests (source, sent_at) VALUES (?, ?)", [(source, to_text(now))] * count)
-    db.execute("UPDATE limits SET remaining = max(remaining - ?, 0) WHERE source = ?", (count, source))
 
 
 def record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:

@@ -375,10 +375,7 @@ class SQLiteStore(Store):
         return self._writer.run(lambda db: intents.settle(db, intent, created, schedules))
 
     def doubt(self, intent: Intent, error: str) -> bool:
-        changed = self._writer.run(
-            lambda db: db.execute("UPDATE intents SET error = ? WHERE id = ?", (error, intent.id)).rowcount
-        )
-        return changed == 1
+        return self._writer.run(lambda db: intents.doubt(db, intent.id, error))
 
     def withdraw(self, intent_id: str) -> bool:
         return self._writer.run(lambda db: intents.withdraw(db, intent_id))

@@ -1,0 +1,31 @@
+"""The request budgets of sources: what polls and create calls spend, and what is left."""
+
+import sqlite3
+from datetime import datetime
+
+from receiver.clock import to_text
+from receiver.models import Budget
+
+
+def requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bool, now: datetime) -> tuple[int, int]:
+    """How many requests may be sent now, so that no span of time ever holds more than the budget; and its size."""
+    db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - budget.per)))
+    [sent] = db.execute("SELECT count(*) FROM requests WHERE source = ?", (source,)).fetchone()
+    told = db.execute("SELECT * FROM limits WHERE source = ?", (source,)).fetchone()
+    if told is None:
+        return budget.count - sent, budget.count
+    if told["paused_until"] is not None and told["paused_until"] > to_text(now):
+        return 0, budget.count
+    count = budget.count
+    # Some say 0 and mean that there is no limit; believing it, we would never ask again and never hear better.
+    if told["count"]:
+        count = told["count"] if learn else min(count, told["count"])
+    left = count - sent
+    if told["remaining"] is not None and told["resets_at"] is not None and told["resets_at"] > to_text(now):
+        left = min(left, told["remaining"])
+    return left, count
+
+
+def spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:
+    db.executemany("INSERT INTO requests (source, sent_at) VALUES (?, ?)", [(source, to_text(now))] * count)
+    db.execute("UPDATE limits SET remaining = max(remaining - ?, 0) WHERE source = ?", (count, source))
