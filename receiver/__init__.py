@@ -3,12 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from receiver.models import Delivery, Event, Failure, Job, Output, Status, Trust
-from receiver.outcomes import Cancel, Done, PermanentError, RetryAfter, Snooze
-from receiver.routing import Context, HandlerSettings, Router
-
 if TYPE_CHECKING:
+    from receiver.models import Delivery, Event, Failure, Job, Output, Status, Trust
+    from receiver.outcomes import Cancel, Done, PermanentError, RetryAfter, Snooze
     from receiver.receiver import Receiver
+    from receiver.routing import Context, HandlerSettings, Router
 
 __all__ = [
     "Cancel",
@@ -33,8 +32,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 
+_HOMES = {
+    "receiver.models": ("Delivery", "Event", "Failure", "Job", "Output", "Status", "Trust"),
+    "receiver.outcomes": ("Cancel", "Done", "PermanentError", "RetryAfter", "Snooze"),
+    "receiver.receiver": ("Receiver",),
+    "receiver.routing": ("Context", "HandlerSettings", "Router"),
+}
+
+
 def __getattr__(name: str) -> object:
-    # Only those who ask for it need the store and the way out: the endpoint must not.
-    if name == "Receiver":
-        return import_module("receiver.receiver").Receiver
+    # Only those who ask for it need the store, the way out and pydantic: the endpoint and pytest must not.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

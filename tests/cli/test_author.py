@@ -14,6 +14,8 @@ from receiver.config import load
 def written(receiver, tmp_path, monkeypatch):
     """What `receiver new handler orders` leaves, and what it prints."""
     monkeypatch.chdir(tmp_path)
+    # Or pytest would go by our own settings, should this folder be inside the checkout.
+    (tmp_path / "pytest.ini").write_text("[pytest]")
     return receiver("new", "handler", "orders_ready")
 
 
