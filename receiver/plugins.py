@@ -113,6 +113,13 @@ def handlers_of(name: str, module: ModuleType, table: HandlerConfig) -> list[Han
     ]
 
 
+def handler_files(config: Config) -> list[Path]:
+    """The Python files that handlers are written in, and their neighbours; none of those that packages bring."""
+    folders = {(config.directory / table.path).parent for table in config.handlers.values() if table.path is not None}
+    folders |= {config.directory} if any(table.module for table in config.handlers.values()) else set()
+    return sorted(file for folder in folders for file in folder.glob("**/*.py"))
+
+
 def installed_handlers() -> list[str]:
     """The names of the handlers that packages bring."""
     return sorted({entry.name for entry in entry_points(group=HANDLERS)})

@@ -64,6 +64,21 @@ class Running:
             process.kill()
             process.wait()
 
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one command beside others until the end of the block."""
+        with open(self.folder / "receiver.log", "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "receiver", *arguments], env=self.environment, stdout=log, stderr=log
+            )
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0, self.log
+        finally:
+            process.kill()
+            process.wait()
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one command against the same configuration."""
         return subprocess.run(

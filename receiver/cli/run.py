@@ -30,6 +30,7 @@ from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.outbound import ProviderClient
 from receiver.reconcile import Checked, Finding, Pass, Reconciler
+from receiver.reloader import Reloader
 from receiver.supervisor import Supervisor
 
 _GRACE_BEYOND_DRAIN = 10.0
@@ -83,13 +84,17 @@ def web() -> None:
 
 @click.command()
 @config_option
-def work() -> None:
+@click.option("--reload", is_flag=True, help="Start anew whenever a handler's file or the configuration changes.")
+def work(reload: bool) -> None:
     """Run handlers for new events, until stopped.
 
     Relative paths in handlers and their settings start at the folder of the configuration file.
     """
     config = loaded_config()
     logs.configure(config.log_format)
+    if reload:
+        _work_anew(config)
+        return
     file = config.file.resolve() if config.file.exists() else None
     with chdir(config.directory), opened_store(config) as store:
         engine = LocalEngine(
@@ -162,6 +167,18 @@ def _prepared() -> Config:
     plugins.handlers(config)
     with opened_store(config):
         return config
+
+
+def _work_anew(config: Config) -> None:
+    reloader = Reloader(
+        _this("work"),
+        lambda: [config.file, *plugins.handler_files(config)],
+        environment=_environment(),
+        drain=config.worker.drain.total_seconds(),
+        changed=lambda file: click.echo(f"{file} has changed; starting anew", err=True),
+    )
+    _on_stop(reloader.stop)
+    reloader.run()
 
 
 def _this(*arguments: str) -> list[str]:
