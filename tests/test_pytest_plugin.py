@@ -129,6 +129,8 @@ def test_several_run_beside_each_other(author):
 
 
 def test_it_costs_nobody_anything_who_does_not_ask_for_it(pytester):
+    # Or our own settings would be found, should this folder be inside the checkout.
+    pytester.makeini("[pytest]")
     pytester.makepyfile(
         """
         import sys
