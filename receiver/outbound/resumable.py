@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from receiver import clock
-from receiver.errors import AddressRefused, TooLarge
+from receiver.errors import AddressRefused, RequestFailed, TooLarge
 from receiver.models import Access, Output
-from receiver.outbound.addresses import without_query
+from receiver.outbound.addresses import checked_url, host_of, without_query
 from receiver.outbound.downloads import download
-from receiver.outbound.extensions import extension
+from receiver.outbound.extensions import extension, fault
 from receiver.outbound.network import deadline_after
 
 _KEPT = timedelta(days=7)
@@ -46,22 +46,29 @@ def save_all(
     timeout: timedelta,
     allow_private: bool = False,
     access: Access | None = None,
+    kind: str | None = None,
+    saved: Callable[[Saved], None] | None = None,
 ) -> list[Saved]:
     """Fetch outputs into a directory; with the key of an earlier call, go on where that one stopped.
 
-    Those that are `authorized` are fetched with the access.
+    Those that are `authorized` are fetched with the access. `kind` is the job's: where it promises media, a page is
+    not taken for it. `saved` is called with each file once it is in its place, perhaps again in the next call.
 
     Raises:
         BlockingIOError: an earlier call with this key is still at it.
         AddressRefused, TooLarge: one of them is not to be had; what was noted for this key is thrown away.
         RequestFailed: one of them did not arrive whole, or all of them not in time; the next call goes on from there.
+            Or what arrived is not the file; the next call fetches it anew.
     """
     deadline = deadline_after(timeout)
     with _progress(directory, key) as progress:
         try:
             for output in outputs[len(progress.saved) :]:
                 own = access if output.authorized else None
-                progress.add(_save(output.url, directory, progress, deadline, max_bytes, allow_private, own))
+                file = _save(output.url, directory, progress, deadline, max_bytes, allow_private, own, kind)
+                if saved is not None:
+                    saved(file)
+                progress.add(file)
         except (AddressRefused, TooLarge):
             progress.forget()
             raise
@@ -138,6 +145,7 @@ def _save(
     max_bytes: int,
     allow_private: bool,
     access: Access | None,
+    kind: str | None,
 ) -> Saved:
     with _opened(progress.part) as file:
         got = download(
@@ -151,6 +159,10 @@ def _save(
             started=progress.started,
             access=access,
         )
+        if wrong := fault(file, got.content_type, url, kind):
+            file.truncate(0)
+            progress.started(None)
+            raise RequestFailed(f"{host_of(checked_url(url))} sent {wrong}")
         os.fsync(file.fileno())
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,6 +16,7 @@ from receiver_handlers.archive import Settings, archive, router
 from receiver import Cancel, Context, Done, Event, Output, Snooze, Status
 from receiver.errors import RequestFailed
 from receiver.models import Access
+from receiver.testing import make_job
 
 FILM = b"film" * 50_000
 FILM_HASH = hashlib.sha256(FILM).hexdigest()
@@ -111,7 +112,11 @@ def finished(*urls, authorized=False):
 
 
 def files(directory):
-    return sorted(path.name for path in directory.iterdir() if path.name != ".partial")
+    return sorted(
+        path.name
+        for path in directory.iterdir()
+        if path.name != ".partial" and not path.name.endswith(".provenance.json")
+    )
 
 
 def partials(directory):
@@ -442,6 +447,114 @@ class TestAuthorized:
         )
 
         assert storage.keys == [None]
+
+
+class TestContent:
+    """What was promised, and what arrived in its place."""
+
+    @pytest.mark.parametrize(
+        ("path", "body", "content_type"),
+        [
+            pytest.param("/a.mp4", b"", "video/mp4", id="empty"),
+            pytest.param("/a", b"", None, id="empty-without-a-type"),
+            pytest.param("/a.mp4", b"<!DOCTYPE html><p>Busy", "text/html", id="page"),
+            pytest.param("/a", b"<!-- busy -->", "text/html", id="page-told-by-its-type"),
+            pytest.param("/a.mp4", b"\xef\xbb\xbf \n<HTML>", "video/mp4", id="page-called-a-video"),
+            pytest.param("/a", b'{"error": "busy"}', "application/json", id="json"),
+            pytest.param("/a.png", b'{\n "error": "busy"}', None, id="json-without-a-type"),
+            pytest.param("/a.mp4", b"<?xml version='1.0'?><Error>", "application/xml", id="error-of-a-storage-server"),
+        ],
+    )
+    def test_is_not_kept(self, storage, context, directory, path, body, content_type):
+        event = replace(finished(storage.put(path, body=body, content_type=content_type)), kind="video")
+
+        with pytest.raises(RequestFailed, match=r"127\.0\.0\.1 sent (an empty file|a page)"):
+            archive(event, context)
+        assert files(directory) == []
+
+    def test_is_fetched_anew_after_a_page(self, storage, context, directory):
+        event = finished(storage.put("/a.mp4", body=b"<html>", content_type="text/html"))
+        fail(event, context)
+        storage.put("/a.mp4")
+        archive(event, context)
+
+        assert storage.requests == [("/a.mp4", None)] * 2
+        assert files(directory) == [f"{FILM_HASH}.mp4"]
+
+    @pytest.mark.parametrize(
+        ("path", "body", "content_type", "kind"),
+        [
+            pytest.param("/a.mp4", b"\0\0\0 ftypisom", "text/html", "video", id="video-called-a-page"),
+            pytest.param("/a.png", b"\xff\xd8\xff", "image/png", "image", id="one-image-for-another"),
+            pytest.param("/a.mp4", b"whatever", "application/odd", "video", id="unknown"),
+            pytest.param("/a.json", b'{"words": []}', "application/json", "voice", id="text-was-promised"),
+            pytest.param("/a", b"<?xml version='1.0'?><svg/>", "image/svg+xml", "image", id="drawing"),
+            pytest.param("/a", b'{"words": []}', "application/json", "other", id="nothing-promised"),
+            pytest.param("/a", b'{"words": []}', "application/json", None, id="kind-not-told"),
+        ],
+    )
+    def test_is_kept(self, storage, context, path, body, content_type, kind):
+        event = replace(finished(storage.put(path, body=body, content_type=content_type)), kind=kind)
+
+        assert isinstance(archive(event, context), Done)
+
+
+class TestProvenance:
+    def noted(self, directory):
+        return json.loads((directory / f"{FILM_HASH}.provenance.json").read_bytes())
+
+    def test_says_where_a_file_came_from(self, storage, context, directory):
+        url = storage.put("/a.mp4")
+        job = replace(make_job("vgen_abc123", kind="video"), metadata={"user": "Zoë\n"})
+        archive(replace(finished(f"{url}?signature=b"), id=7, kind="video"), replace(context, job=job))
+
+        noted = self.noted(directory)
+        [origin] = noted.pop("origins")
+        assert noted == {"sha256": FILM_HASH, "bytes": len(FILM), "content_type": "video/mp4"}
+        assert origin.pop("fetched_at")
+        assert origin == {
+            "source": "creative",
+            "job": "vgen_abc123",
+            "kind": "video",
+            "event": 7,
+            "key": "vgen_abc123:succeeded",
+            "url": url,
+            "metadata": {"user": "Zoë\n"},
+        }
+
+    def test_is_not_overwritten_by_a_replay(self, storage, context, directory):
+        event = finished(storage.put("/a.mp4"))
+        archive(event, context)
+        first = self.noted(directory)
+        archive(event, replace(context, idempotency_key="key-2"))
+
+        assert self.noted(directory) == first
+
+    def test_keeps_every_job_that_made_the_same(self, storage, context, directory):
+        event = finished(storage.put("/a.mp4"))
+        with ThreadPoolExecutor(8) as pool:
+            for n in range(8):
+                other = replace(event, key=f"job_{n}:succeeded")
+                pool.submit(archive, other, replace(context, idempotency_key=f"key-{n}"))
+
+        keys = {origin["key"] for origin in self.noted(directory)["origins"]}
+        assert keys == {f"job_{n}:succeeded" for n in range(8)}
+
+    def test_can_be_left_out(self, storage, context, directory):
+        archive(finished(storage.put("/a.mp4")), changed(context, provenance=False))
+
+        assert not list(directory.glob("*.json"))
+
+    @pytest.mark.parametrize("body", [b'{"words": []}', b"[]", b'{"origins": 1}', b"\xff"])
+    def test_is_kept_apart_from_a_result_that_is_json(self, storage, context, directory, body):
+        event = finished(storage.put("/a.json", body=body, content_type="application/json"))
+        archive(event, context)
+        archive(event, replace(context, idempotency_key="key-2"))
+
+        [result] = [path for path in directory.glob("*.json") if not path.name.endswith(".provenance.json")]
+        [provenance] = directory.glob("*.provenance.json")
+        assert result.read_bytes() == body
+        assert json.loads(provenance.read_bytes())["bytes"] == len(body)
 
 
 class TestFiles:
