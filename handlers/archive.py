@@ -62,7 +62,7 @@ def archive(event: Event, context: Context) -> Done | Snooze | Cancel | None:
         # An attempt that took too long goes on unheard.
         return Snooze(_STILL_AT_IT)
     except (AddressRefused, TooLarge) as error:
-        return Cancel(f"[handlers.{context.handler}] {error}")
+        return Cancel(f"{context.table} {error}")
     return Done({"saved": [asdict(file) for file in saved]})
 
 

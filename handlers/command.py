@@ -16,15 +16,15 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Annotated, Any
 
 from pydantic import BeforeValidator, SecretStr, field_validator
 
 from receiver import Context, Done, Event, HandlerSettings, PermanentError, Router, clock
-from receiver.clock import to_text
 from receiver.config import Duration, Size
+from receiver.facts import facts
 from receiver.masking import mask_values
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ")
@@ -115,7 +115,7 @@ class ProgramFailed(Exception):
 def command(event: Event, context: Context) -> Done | None:
     """Run the program, and take its exit status for an answer."""
     settings: Settings = context.settings
-    process = _started(settings, _environment(settings, event, context), _table(context))
+    process = _started(settings, _environment(settings, event, context), context.table)
     ended = _run(process, _described(event, context), settings, _time_limit(settings, context))
     secrets = _secrets(settings, event)
     if ended.status == 0 and ended.in_time:
@@ -146,33 +146,13 @@ def _fact(value: object) -> str:
 def _described(event: Event, context: Context) -> bytes:
     """The event as one line of JSON."""
     told = {
-        "event_id": event.id,
-        "source": event.source,
+        **facts(event, context.job),
         "key": event.key,
-        "type": event.type,
-        "kind": event.kind,
-        "job": event.job_id,
-        "status": event.status,
-        "raw_status": event.raw_status,
-        # With `authorized`, the URL opens only with the source's API key, which stays here.
-        "outputs": [asdict(output) for output in event.outputs],
-        "failure": asdict(event.failure) if event.failure else None,
-        "metadata": dict(context.job.metadata) if context.job else {},
-        "standing": event.standing,
-        "trust": event.trust,
-        "via": event.via,
-        "occurred_at": to_text(event.occurred_at) if event.occurred_at else None,
-        "recorded_at": to_text(event.recorded_at) if event.recorded_at else None,
         "data": dict(event.data),
         "attempt": context.attempt,
         "idempotency_key": context.idempotency_key,
     }
     return json.dumps(told).encode() + b"\n"
-
-
-def _table(context: Context) -> str:
-    """Whose settings they are: more than one table may run programs."""
-    return f"[handlers.{context.handler}]"
 
 
 def _time_limit(settings: Settings, context: Context) -> float:

@@ -9,8 +9,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field, Secret, SecretStr, ValidationInfo, field_validator
@@ -19,6 +18,7 @@ from receiver import Cancel, Context, Done, Event, HandlerSettings, Job, Permane
 from receiver.backoff import retry_after
 from receiver.config import Duration
 from receiver.errors import RequestFailed
+from receiver.facts import facts
 from receiver.models import Response
 from receiver.outbound import HandlerClient, is_public, without_query
 from receiver.outbound.addresses import checked_url
@@ -137,8 +137,8 @@ def forward(event: Event, context: Context) -> Done | Cancel:
     except RequestFailed as error:
         if error.retry:
             raise
-        raise PermanentError(f"{_table(context)} url: {error}") from None
-    return _answered(response, settings.url, _table(context))
+        raise PermanentError(f"{context.table} url: {error}") from None
+    return _answered(response, settings.url, context.table)
 
 
 def cloud_event(event: Event, job: Job | None, *, include_data: bool) -> dict[str, Any]:
@@ -150,27 +150,10 @@ def cloud_event(event: Event, job: Job | None, *, include_data: bool) -> dict[st
         "source": event.source,
         "type": event.type,
         "subject": event.job_id,
-        "time": _text(event.occurred_at or event.recorded_at),
+        "time": clock.to_text(moment) if (moment := event.occurred_at or event.recorded_at) else None,
         "datacontenttype": "application/json",
     }
-    data = {
-        "event_id": event.id,
-        "source": event.source,
-        "type": event.type,
-        "kind": event.kind,
-        "job": event.job_id,
-        "status": event.status,
-        "raw_status": event.raw_status,
-        # With `authorized`, the URL opens only with the source's API key, which stays here.
-        "outputs": [{"url": output.url, "authorized": output.authorized} for output in event.outputs],
-        "failure": asdict(event.failure) if event.failure else None,
-        "metadata": dict(job.metadata) if job else {},
-        "standing": event.standing,
-        "trust": event.trust,
-        "via": event.via,
-        "occurred_at": _text(event.occurred_at),
-        "recorded_at": _text(event.recorded_at),
-    }
+    data = facts(event, job)
     if include_data:
         data["data"] = dict(event.data)
     return {**{name: value for name, value in attributes.items() if value}, "data": data}
@@ -225,11 +208,6 @@ def _answered(response: Response, url: Address, table: str) -> Done | Cancel:
     raise PermanentError(f"{table} url: {told}; see whether url, secrets and headers are what it wants")
 
 
-def _table(context: Context) -> str:
-    """Whose settings they are: more than one table may forward."""
-    return f"[handlers.{context.handler}]"
-
-
 def _host(url: Address) -> str:
     return checked_url(url.get_secret_value()).host
 
@@ -240,7 +218,3 @@ def _is_private(host: str) -> bool:
         return not is_public(host)
     except ValueError:
         return False
-
-
-def _text(moment: datetime | None) -> str | None:
-    return clock.to_text(moment) if moment else None

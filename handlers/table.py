@@ -22,6 +22,7 @@ from sqlite_utils import Database
 from receiver import Context, Event, Failure, HandlerSettings, Job, PermanentError, Router
 from receiver.clock import to_text
 from receiver.config import Duration
+from receiver.files import sync_directory
 
 _SQLITE = "sqlite:///"
 _COLUMNS = (
@@ -102,14 +103,9 @@ def table(event: Event, context: Context) -> None:
         else:
             _update_file(Path(settings.to), row, patience)
     except (sqlite3.Error, OSError) as error:
-        raise RuntimeError(f"{_section(context)} to: {error}") from error
+        raise RuntimeError(f"{context.table} to: {error}") from error
     except PermanentError as error:
-        raise PermanentError(f"{_section(context)} {error}") from None
-
-
-def _section(context: Context) -> str:
-    """Whose settings they are: there may be more than one table."""
-    return f"[handlers.{context.handler}]"
+        raise PermanentError(f"{context.table} {error}") from None
 
 
 def _row(event: Event, job: Job | None, data_columns: Iterable[str]) -> dict[str, Cell]:
@@ -238,7 +234,7 @@ def _update_file(path: Path, row: Mapping[str, Cell], patience: float) -> None:
                 os.fsync(new.fileno())
             if changed:
                 partial.replace(path)
-                _sync(path.parent)
+                sync_directory(path.parent)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -325,11 +321,3 @@ def _made(path: Path, *, like: Path) -> TextIO:
     if like.exists():
         path.chmod(like.stat().st_mode & 0o777)
     return path.open("w", encoding=_ENCODING, newline="")
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

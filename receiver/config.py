@@ -287,6 +287,10 @@ class Config(BaseSettings):
         """Where relative paths start."""
         return self._file.resolve().parent
 
+    def provider_of(self, source: str) -> str:
+        """The name of a source's provider; empty if there is no such source any more."""
+        return self.sources[source].provider if source in self.sources else ""
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -1,7 +1,6 @@
 """The main job shown in half a minute: four providers, webhooks in, a duplicate, a forgery, and what never came."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from receiver import sandbox
 from receiver.config import Config, load
 from receiver.errors import ReceiverError
 from receiver.receiver import Receiver
+from receiver.running import free_port
 from receiver.sandbox import Sandbox
 from receiver.store import Store, open_store
 from receiver.store.base import Row
@@ -112,7 +112,7 @@ class _Demo:
     def _configure(self, sandbox: Sandbox) -> Config:
         text = _CONFIG.format(
             sandbox=sandbox.url,
-            port=_free_port(),
+            port=free_port(),
             sources=sandbox.tables(),
             media=(self._directory / "media").as_posix(),
         )
@@ -259,9 +259,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2).is_success
     except httpx.HTTPError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 import receiver.providers
 from receiver.config import Config, HandlerConfig, SourceConfig, pointing_to
-from receiver.errors import ConfigError
+from receiver.errors import ConfigError, NotConfigured
 from receiver.inbox import Source
 from receiver.providers.base import Provider
 from receiver.routing import Handler, HandlerSettings, Route, Router
@@ -62,6 +62,18 @@ def sources(config: Config) -> dict[str, Source]:
     """
     with pointing_to(config):
         return {name: _source(name, table) for name, table in config.sources.items()}
+
+
+def source(known: Mapping[str, Source], name: str) -> Source:
+    """The source of that name.
+
+    Raises:
+        NotConfigured: there is none.
+    """
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise NotConfigured(f"there is no source {name!r} in the configuration (there are: {names})")
+    return known[name]
 
 
 def handlers(config: Config) -> list[Handler]:

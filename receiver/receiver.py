@@ -153,10 +153,7 @@ class Receiver:
             raise
 
     def _source(self, name: str) -> Source:
-        if name not in self._sources:
-            known = ", ".join(sorted(self._sources)) or "none"
-            raise NotConfigured(f"there is no source {name!r} in the configuration (there are: {known})")
-        return self._sources[name]
+        return plugins.source(self._sources, name)
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -166,7 +166,7 @@ class Reconciler:
             response = self._client.send(source.provider, request)
             self._remember(source, source.provider.limits(response))
             reading = source.provider.read(job, response)
-            _check(reading, job)
+            _refuse_unstorable(reading, job)
         except (RequestFailed, StoreUnavailable):
             raise
         # An adapter's mistake must not keep other jobs from being asked about; its text may quote the answer.
@@ -269,7 +269,7 @@ class Reconciler:
         return source.schedules[source.provider.kind_or_default(job.kind)]
 
 
-def _check(reading: Reading, job: Job) -> None:
+def _refuse_unstorable(reading: Reading, job: Job) -> None:
     """Raise for a reading that cannot be stored, or that tells an end without an event."""
     json.dumps([event.data for event in reading.events], allow_nan=False)
     if reading.progress is not None:

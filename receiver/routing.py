@@ -2,15 +2,18 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from receiver.models import Access, Budget, Event, Job, Response, Status
+from receiver.models import Access, Budget, Event, Job, Status
+
+if TYPE_CHECKING:
+    from receiver.outbound import HandlerClient
 
 HandlerFunction = Callable[..., object]
 Predicate = Callable[[Event], object]
@@ -23,29 +26,6 @@ class HandlerSettings(BaseModel):
     """Base of a handler's own settings: the keys of its table that are not Receiver's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Client(Protocol):
-    """The way out: HTTP with limits on time, size and addresses. `receiver.outbound.HandlerClient` is one."""
-
-    def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes = b"",
-        timeout: timedelta = timedelta(seconds=30),
-        max_bytes: int = 2**20,
-        allow_private: bool = False,
-    ) -> Response:
-        """The answer, whatever its status; redirects are not followed.
-
-        Raises:
-            AddressRefused: it leads to a private address, and may not.
-            TooLarge: the answer is over the size limit.
-            RequestFailed: there is no answer, or not in time.
-        """
 
 
 class BoundLogger(logging.LoggerAdapter[logging.Logger]):
@@ -75,12 +55,17 @@ class Context:
     """The same on every retry, another on a replay: give it to whatever must not happen twice."""
     deadline: datetime | None = None
     """When the attempt's time is over."""
-    client: Client | None = None
+    client: "HandlerClient | None" = None
     """The way out, for calls of the handler's own."""
     log: BoundLogger = field(default_factory=BoundLogger, repr=False)
     """A logger that says which event, job and attempt its lines are about."""
     access: Access | None = None
     """What `authorized` outputs are fetched with: give it to `download` or `save_all`."""
+
+    @property
+    def table(self) -> str:
+        """Whose settings these are, for errors: several tables may use one module."""
+        return f"[handlers.{self.handler}]"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from receiver import sandbox
 from receiver.store.base import Row
 from receiver.store.sqlite import SQLiteStore
 
-__all__ = ["RunningReceiver"]
+__all__ = ["RunningReceiver", "free_port"]
 
 _SOURCE = "creativeai"
 _SECRET = "the-signing-secret-of-a-test"  # noqa: S105 - nobody else has the source
@@ -48,7 +48,7 @@ class RunningReceiver:
         """Where it runs: paths in the handlers' settings start here."""
         self.config = folder / "receiver.toml"
         """Its configuration, for `receiver.Receiver` or a command."""
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self._write(tomllib.loads(tables) if isinstance(tables, str) else tables, handlers_in)
         self._opened = ExitStack()
 
@@ -189,7 +189,8 @@ def _told(type: str, job: str) -> bytes:
     return sandbox.webhook_body(named[1] or named[2], job, status=named[3])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,16 +10,11 @@ from pathlib import Path
 
 import httpx
 
+from receiver.running import free_port
 from tests.watch import eventually
 
 SECRET = "the-signing-secret"
 API_KEY = "the-api-key"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Running:
@@ -50,19 +44,10 @@ class Running:
     @contextmanager
     def serving(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run it until the end of the block, where it must stop by itself when asked to."""
-        with open(self.folder / "receiver.log", "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "receiver", "serve"], env=self.environment, stdout=log, stderr=log
-            )
-        try:
+        with self.running("serve") as process:
             eventually(lambda: self.ready() or process.poll() is not None, within=30)
             assert process.poll() is None, self.log
             yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0, self.log
-        finally:
-            process.kill()
-            process.wait()
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:

@@ -12,7 +12,6 @@ from tabulate import tabulate
 
 from receiver import plugins
 from receiver.config import Config, load
-from receiver.errors import NotConfigured
 from receiver.inbox import Source
 from receiver.store import Store, open_store
 from receiver.store.base import Row
@@ -82,11 +81,7 @@ def configured_sources(config: Config, names: Collection[str]) -> list[Source]:
         NotConfigured: there is none of such a name.
     """
     sources = plugins.sources(config)
-    for name in names:
-        if name not in sources:
-            known = ", ".join(sorted(sources)) or "none"
-            raise NotConfigured(f"there is no source {name!r} in the configuration (there are: {known})")
-    return [sources[name] for name in names]
+    return [plugins.source(sources, name) for name in names]
 
 
 def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str], nothing: str | None) -> None:

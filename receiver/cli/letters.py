@@ -48,11 +48,8 @@ def retry(dispatches: tuple[int, ...], dry_run: bool, yes: bool, **filters: Any)
     """
     with opened_store(loaded_config()) as store:
         chosen = _choose(store, dispatches, filters, states=[State.DEAD, State.CANCELLED])
-        if dry_run:
-            _print_counts(chosen)
-            return
-        confirm(f"retry {chosen}?", chosen.total, yes=yes)
-        _change(chosen, store.retry, doing="retry", done="due again")
+        if _agreed("retry", chosen, dry_run=dry_run, yes=yes):
+            _change(chosen, store.retry, doing="retry", done="due again")
 
 
 @click.command()
@@ -73,11 +70,8 @@ def discard(dispatches: tuple[int, ...], reason: str, dry_run: bool, yes: bool, 
     """
     with opened_store(loaded_config()) as store:
         chosen = _choose(store, dispatches, filters, states=[State.DEAD])
-        if dry_run:
-            _print_counts(chosen)
-            return
-        confirm(f"discard {chosen}?", chosen.total, yes=yes)
-        _change(chosen, lambda ids: store.discard(ids, reason=reason), doing="discard", done="discarded")
+        if _agreed("discard", chosen, dry_run=dry_run, yes=yes):
+            _change(chosen, lambda ids: store.discard(ids, reason=reason), doing="discard", done="discarded")
 
 
 COMMANDS = (retry, discard)
@@ -137,6 +131,15 @@ def _found(store: Store, selection: Selection) -> Iterator[Sequence[int]]:
     while ids := store.select_dead(selection, limit=CHUNK, after=after):
         yield ids
         after = ids[-1]
+
+
+def _agreed(doing: str, chosen: _Chosen, *, dry_run: bool, yes: bool) -> bool:
+    """Whether to go on, after asking where they are many; with `dry_run` only how many they are is printed."""
+    if dry_run:
+        _print_counts(chosen)
+    else:
+        confirm(f"{doing} {chosen}?", chosen.total, yes=yes)
+    return not dry_run
 
 
 def _print_counts(chosen: _Chosen) -> None:

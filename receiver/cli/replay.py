@@ -195,19 +195,19 @@ class _Plan:
 
     def _wanted(self, events: Iterable[Event]) -> dict[int, list[str]]:
         return {
-            event.id: [handler.name for handler in self._handlers if handler.wants(event, self._provider_of(event))]
+            event.id: [
+                handler.name
+                for handler in self._handlers
+                if handler.wants(event, self._config.provider_of(event.source))
+            ]
             for event in events
             if event.id is not None
         }
 
-    def _provider_of(self, event: Event) -> str:
-        source = self._config.sources.get(event.source)
-        return source.provider if source is not None else ""
-
     def _refuse_unwanted(self) -> None:
         for event in self._named:
             for handler in self._handlers:
-                reason = handler.mismatch(event, self._provider_of(event))
+                reason = handler.mismatch(event, self._config.provider_of(event.source))
                 if reason is not None:
                     raise NotConfigured(f"{handler.name} does not want event {event.id}: {reason}")
 

@@ -87,8 +87,7 @@ def _in_both(own: Iterable[str], narrowed: Iterable[str]) -> str:
 
 
 def _verdict_row(handler: Handler, event: Event, config: Config) -> Row:
-    provider = config.sources[event.source].provider if event.source in config.sources else ""
-    reason = handler.mismatch(event, provider)
+    reason = handler.mismatch(event, config.provider_of(event.source))
     if reason is None and not event.standing.dispatched:
         reason = f"the event is only kept, as it is {event.standing}"
     return {"handler": handler.name, "gets_it": reason is None, "why_not": reason}

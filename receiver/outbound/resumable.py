@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from receiver import clock
 from receiver.errors import AddressRefused, RequestFailed, TooLarge
+from receiver.files import sync_directory
 from receiver.models import Access, Output
 from receiver.outbound.addresses import checked_url, host_of, without_query
 from receiver.outbound.downloads import download
@@ -169,7 +170,7 @@ def _save(
     name = digest + extension(got.content_type, url)
     # Replaces a symbolic link of that name, and does not follow it.
     progress.part.replace(directory / name)
-    _sync(directory)
+    sync_directory(directory)
     return Saved(url=without_query(url), file=name, bytes=got.size, sha256=digest, content_type=got.content_type)
 
 
@@ -177,11 +178,3 @@ def _opened(path: Path) -> BufferedRandom:
     """The file, made if need be; never what a symbolic link leads to."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     return os.fdopen(descriptor, "r+b")
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
