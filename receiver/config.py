@@ -24,57 +24,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from receiver.errors import ConfigError
-from receiver.models import Budget, Status
+from receiver.models import Status
+from receiver.units import Duration, RequestBudget, Size
 
 DEFAULT_FILE = "receiver.toml"
 
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]*)\}")
-_LONGEST_DURATION = timedelta(days=3650)
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def _duration(value: object) -> object:
-    """`"30s"`, `"5m"`, `"2h"`, `"7d"` or a number of seconds."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?) ?(ms|s|m|h|d)", value, re.ASCII)
-        if match is None:
-            raise ValueError('write a duration as "30s", "5m", "2h" or "7d"')
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    return value
-
-
-def parse_duration(value: object) -> timedelta:
-    """What a duration written as a setting stands for.
-
-    Raises:
-        ValueError: it is not written so, or is not longer than nothing.
-    """
-    duration = _duration(value)
-    if not isinstance(duration, timedelta) or not timedelta(0) < duration <= _LONGEST_DURATION:
-        raise ValueError('write a duration as "30s", "5m", "2h" or "7d"')
-    return duration
-
-
-def _size(value: object) -> object:
-    """`"512kB"`, `"2GB"`, `"1MiB"` or a number of bytes."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?) ?([kmg]i?b|)", value.lower(), re.ASCII)
-        if match is None:
-            raise ValueError('write a size as "512kB", "1MiB" or "2GB"')
-        return int(float(match[1]) * _SIZES[match[2]])
-    return value
-
-
-def _budget(value: object) -> object:
-    """`"10/s"`, `"100/min"` or `"1000/h"`."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"([1-9]\d*)/(s|min|h)", value, re.ASCII)
-        if match is None:
-            raise ValueError('write a budget as "10/s", "100/min" or "1000/h"')
-        return Budget(int(match[1]), timedelta(seconds=_UNITS[match[2].removesuffix("in")]))
-    return value
 
 
 def _list(value: object) -> object:
@@ -99,17 +55,14 @@ def _is_plain_url(text: str) -> bool:
     return bool(plain and parts.hostname and port != 0)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=_LONGEST_DURATION)]
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-RequestBudget = Annotated[Budget, BeforeValidator(_budget)]
-
-
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class SourceConfig(_Table):
-    """`[sources.NAME]`: one configured instance of a provider."""
+class SourceConfig(BaseModel):
+    """`[sources.NAME]`: one configured instance of a provider. Other keys than those below are the adapter's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     provider: str
     """Which adapter speaks its dialect."""
@@ -125,6 +78,11 @@ class SourceConfig(_Table):
     """The most polls and create calls in a span of time. Unset, the provider's own limits apply."""
     deadline: Duration | None = None
     """How long a job may take before it expires. Unset, it depends on the provider and the kind of job."""
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The keys that are for the adapter itself."""
+        return dict(self.__pydantic_extra__ or {})
 
     @field_validator("secrets")
     @classmethod

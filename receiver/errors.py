@@ -40,6 +40,10 @@ class Reason(StrEnum):
     MISSING_SIGNATURE = "missing_signature"
     MALFORMED = "malformed"
     SIGNATURE_MISMATCH = "signature_mismatch"
+    NO_SUPPORTED_SIGNATURE = "no_supported_signature"
+    """There are signatures, but none of the version that is checked."""
+    NO_KEYS = "no_keys"
+    """The sender's public keys are not known yet, or no longer."""
     TIMESTAMP_TOO_OLD = "timestamp_too_old"
     TIMESTAMP_TOO_NEW = "timestamp_too_new"
     UNKNOWN_SOURCE = "unknown_source"
@@ -71,14 +75,18 @@ class StoreUnavailable(ReceiverError):
 class RequestFailed(ReceiverError):
     """A call out failed. This says nothing about the job.
 
-    `retry` says whether asking again makes sense, `sent` whether the other side may have got the request.
+    `retry` says whether asking again makes sense, `sent` whether the other side may have got the request. `status` is
+    the HTTP status of a download that was refused.
     """
 
     retry = True
     sent = True
 
-    def __init__(self, message: str, *, retry: bool | None = None, sent: bool | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry: bool | None = None, sent: bool | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
+        self.status = status
         if retry is not None:
             self.retry = retry
         if sent is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from receiver import signals
-from receiver.errors import RateLimited, Reason, ReceiverError, Refused, Unreadable
+from receiver.errors import RateLimited, Reason, ReceiverError, Refused, StoreUnavailable, Unreadable
 from receiver.masking import mask_headers, mask_values
 from receiver.models import Access, Budget, Delivery, Event, Schedule, Trust
 from receiver.providers.base import Provider
@@ -43,7 +43,7 @@ class Source:
     def masked(self, text: str) -> str:
         """A text of the provider's, such as an error, without our secrets, which it may echo."""
         # Cut only now: half a secret would not be found.
-        return mask_values(text, filter(None, [self.provider.api_key, *self.provider.secrets]))[:_LONGEST_TEXT]
+        return mask_values(text, self.provider.confidential)[:_LONGEST_TEXT]
 
     def explained(self, error: ReceiverError) -> str:
         """What went wrong at the provider, in one line for people: whose error it is, and when to try again."""
@@ -62,7 +62,7 @@ def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -
         StoreUnavailable: nothing was stored; the sender should try again.
     """
     provider = source.provider
-    trust = _verified(source, delivery, now)
+    trust = _verified(source, delivery, store, now)
     delivery = masked(delivery)
     try:
         events = provider.parse(delivery)
@@ -76,7 +76,7 @@ def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -
         Record(
             delivery=delivery,
             trust=trust,
-            verdict=Verdict.HINT if trust is Trust.HINT else Verdict.RECORDED,
+            verdict=_verdict(source, trust, events),
             events=_recordable(provider, events),
             note=note,
             schedules=source.schedules,
@@ -115,10 +115,23 @@ def masked(delivery: Delivery) -> Delivery:
     return replace(delivery, headers=mask_headers(delivery.headers))
 
 
-def _verified(source: Source, delivery: Delivery, now: datetime) -> Trust:
+def _verdict(source: Source, trust: Trust, events: Sequence[Event]) -> Verdict:
+    if trust is Trust.HINT:
+        return Verdict.HINT
+    askable = source.provider.polls and source.provider.api_key is not None
+    return Verdict.INCOMPLETE if askable and any(event.incomplete for event in events) else Verdict.RECORDED
+
+
+def _verified(source: Source, delivery: Delivery, store: Store, now: datetime) -> Trust:
+    keys = store.keys(source.name) if source.provider.keys_url is not None else None
     try:
-        return source.provider.verify(delivery, now)
+        return source.provider.verify(delivery, now, keys)
+    except StoreUnavailable:
+        raise
     except Refused as refused:
+        if keys is not None and refused.reason is Reason.SIGNATURE_MISMATCH:
+            # Or they were changed since they were fetched.
+            store.want_keys(source.name)
         announce(signals.delivery_refused, source.name, reason=refused.reason)
         raise
     except Exception as error:

@@ -152,6 +152,8 @@ class Event:
     outputs: tuple[Output, ...] = ()
     failure: Failure | None = None
     occurred_at: datetime | None = None
+    incomplete: bool = False
+    """The result is not in it, and the provider has to be asked: then that is done, and its answer is the event."""
     id: int | None = None
     trust: Trust = Trust.HINT
     via: Via = Via.WEBHOOK
@@ -202,6 +204,8 @@ class Request:
     json: Any = field(default=None, repr=False)
     form: Mapping[str, "str | Upload"] | None = field(default=None, repr=False)
     """The fields of a `multipart/form-data` body."""
+    leave_file: bool = False
+    """Whether a success may be a file, of which only the headers matter: its bytes are not read."""
 
 
 @dataclass(frozen=True)
@@ -309,6 +313,34 @@ class Offer:
     """What `receiver submit` calls it, where the offer says."""
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The provider's own words about it, whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A job in a provider's own list of them."""
+
+    job_id: str
+    kind: str
+    created_at: datetime | None = None
+    """None where the list does not say."""
+    reference: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """One page of a provider's list of jobs, newest first."""
+
+    jobs: tuple[Listed, ...]
+    cursor: str | None = None
+    """What to ask for the next page with; None on the last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeySet:
+    """The public keys that a provider publishes to check its signatures with."""
+
+    keys: tuple[str, ...]
+    fetched_at: datetime
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import receiver.providers
 from receiver.config import Config, HandlerConfig, SourceConfig, pointing_to
@@ -24,6 +25,9 @@ PROVIDERS = "receiver.providers"
 HANDLERS = "receiver.handlers"
 """The entry point groups that packages use to add their own."""
 
+_S = TypeVar("_S", bound=BaseModel)
+
+_FOR_POLLS = ("api_key", "base_url", "budget")
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
@@ -104,7 +108,7 @@ def handlers_of(name: str, module: ModuleType, table: HandlerConfig) -> list[Han
         if any(kind(function) for kind in _NOT_PLAIN):
             told = f"handlers.{name}: {function.__name__} is async or has a yield, and would not run when called"
             raise ConfigError(f"{told}; write a plain function, it has a thread of its own")
-    settings = _settings(name, router, table)
+    settings = _own_settings(f"handlers.{name}", router.settings or HandlerSettings, table.own_settings)
     return [
         Handler(
             name=name if len(router.routes) == 1 else f"{name}.{function.__name__}",
@@ -160,35 +164,52 @@ def _source(name: str, table: SourceConfig) -> Source:
         known = ", ".join(sorted(providers()))
         raise ConfigError(f"{key}.provider: there is no provider {table.provider!r}; there are: {known}")
     adapter = providers()[table.provider]
-    if not adapter.base_url and table.base_url is None:
+    if not adapter.polls and (unneeded := [field for field in _FOR_POLLS if getattr(table, field) is not None]):
+        raise ConfigError(f"{key}.{unneeded[0]}: {table.provider} cannot be asked about anything; remove it")
+    if adapter.polls and not adapter.base_url and table.base_url is None:
         raise ConfigError(f"{key}.base_url: every {table.provider} has an address of its own; give that of yours")
-    if not adapter.sends_webhooks and (table.secrets or table.unsigned):
+    provider = adapter(
+        secrets=[secret.get_secret_value() for secret in table.secrets],
+        api_key=table.api_key.get_secret_value() if table.api_key is not None else None,
+        base_url=table.base_url,
+        unsigned=table.unsigned,
+        settings=_own_settings(key, adapter.settings_class, table.own_settings),
+    )
+    if provider.key_pair and provider.api_key is not None and not all(provider.access_keys):
+        raise ConfigError(f"{key}.api_key: {table.provider} gives out two keys; write them as ACCESS:SECRET")
+    _check_trust(key, table, provider)
+    return Source(name, provider, table.budget, table.deadline)
+
+
+def _check_trust(key: str, table: SourceConfig, provider: Provider) -> None:
+    """Refuse secrets that do not fit the provider, and webhooks that nothing could prove."""
+    if not provider.sends_webhooks and (table.secrets or table.unsigned):
         unneeded = "unsigned" if table.unsigned else "secrets"
         raise ConfigError(f"{key}.{unneeded}: {table.provider} sends no webhooks to verify; remove it")
-    if adapter.scheme is not None and not table.secrets and not table.unsigned:
+    if provider.keys_url is not None and table.secrets:
+        raise ConfigError(f"{key}.secrets: {table.provider} publishes the keys that verify its webhooks; remove it")
+    own_way = type(provider).verify is not Provider.verify
+    if provider.sends_webhooks and provider.scheme is None and not own_way and table.secrets:
+        raise ConfigError(f"{key}.secrets: {table.provider} signs no webhooks; remove it")
+    if provider.scheme is not None and provider.keys_url is None and not table.secrets and not table.unsigned:
         raise ConfigError(
             f"{key}.secrets: {table.provider} signs its webhooks; give the signing secret, "
             "or write unsigned = true to take them as hints only"
         )
     if table.unsigned and table.secrets:
         raise ConfigError(f"{key}.unsigned: with secrets every webhook must be signed; remove one of the two")
-    unproven = adapter.sends_webhooks and adapter.scheme is None and adapter.verify is Provider.verify
-    if (table.unsigned or unproven) and table.api_key is None:
+    for index, secret in enumerate(provider.secrets):
+        if provider.scheme is not None and (fault := provider.scheme.fault(secret)):
+            raise ConfigError(f"{key}.secrets[{index}]: {fault}")
+    signed = own_way or (provider.scheme is not None and provider.scheme.covers_body and not table.unsigned)
+    if not provider.sends_webhooks or signed:
+        return
+    if not provider.polls:
+        raise ConfigError(f"{key}.unsigned: {table.provider} cannot be asked, so nothing would ever prove a webhook")
+    if provider.api_key is None:
         raise ConfigError(
             f"{key}.api_key: unsigned webhooks are only hints, which need the key to be confirmed by a poll"
         )
-    api_key = table.api_key.get_secret_value() if table.api_key is not None else None
-    return Source(
-        name,
-        adapter(
-            secrets=[secret.get_secret_value() for secret in table.secrets],
-            api_key=api_key,
-            base_url=table.base_url,
-            unsigned=table.unsigned,
-        ),
-        table.budget,
-        table.deadline,
-    )
 
 
 def _handler_module(name: str, table: HandlerConfig, directory: Path) -> ModuleType:
@@ -240,10 +261,15 @@ def _installed(name: str) -> str:
     raise ConfigError(f"handlers.{name}: no installed handler has that name (there are: {known}); give path or module")
 
 
-def _settings(name: str, router: Router, table: HandlerConfig) -> HandlerSettings:
+def _own_settings(key: str, settings: type[_S], values: Mapping[str, Any]) -> _S:
+    """The settings that are not Receiver's.
+
+    Raises:
+        ConfigError: naming the key and what is wrong with it.
+    """
     try:
-        return (router.settings or HandlerSettings)(**table.own_settings)
+        return settings(**values)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
         text = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"handlers.{name}.{'.'.join(map(str, wrong['loc']))}: {text}") from None
+        raise ConfigError(f"{'.'.join(map(str, [key, *wrong['loc']]))}: {text}") from None

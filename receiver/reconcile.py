@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 
 from receiver import backoff, clock, inbox, signals
-from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed, StoreUnavailable
+from receiver.asking import ask
+from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed
 from receiver.inbox import Source
-from receiver.models import Delivery, Event, Job, Limits, Origin, Reading, Request, Response, Schedule, Status, Via
+from receiver.models import Delivery, Event, Job, Origin, Reading, Request, Response, Schedule, Status, Via
 from receiver.outbound import ProviderClient
 from receiver.providers.base import event_key
 from receiver.signals import announce
@@ -22,6 +24,9 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = 8
 _MOST_SHOWN = 1000
 _LOOK_FOR_A_KEY = timedelta(minutes=1)
+_KEYS_EVERY = timedelta(hours=12)
+# A flood of forged signatures must not become one of requests.
+_KEYS_PAUSE = timedelta(minutes=1)
 # Longer than a request may take, so that two passes never ask about the same job at once.
 _LEASE = timedelta(minutes=2)
 # A job may be asked for before its provider can find it: gone is what is missing several times.
@@ -110,6 +115,7 @@ class Reconciler:
 
     def _pass(self, source: Source) -> Pass:
         done = Pass(source.name)
+        self._renew_keys(source)
         due = self._store.count_due_jobs(source.name)
         if source.provider.api_key is None:
             done.checked = [self._without_key(source, job) for job in self._store.due_jobs(source.name, limit=due)]
@@ -137,12 +143,23 @@ class Reconciler:
         done.waiting = due - asked
         return done
 
+    def _renew_keys(self, source: Source) -> None:
+        """Fetch the keys that check the source's signatures, if it is time to."""
+        url = source.provider.keys_url
+        if url is None or not self._store.claim_keys(source.name, every=_KEYS_EVERY, pause=_KEYS_PAUSE):
+            return
+        try:
+            self._store.keep_keys(source.name, source.provider.read_keys(self._client.fetch(url)))
+        except RequestFailed as error:
+            # Webhooks are hints until they can be had again.
+            _log.warning("keys not fetched", extra={"source": source.name, "url": url, "error": str(error)})
+
     def _without_key(self, source: Source, job: Job) -> Checked:
         """A job nobody can be asked about waits for its webhook until the deadline, or until there is a key."""
         left = job.deadline_at - clock.now()
         if left <= timedelta(0):
             return self._end(source, job, Status.EXPIRED)
-        error = f"sources.{source.name}.api_key is not set, so nobody can be asked"
+        error = f"sources.{source.name}.api_key is not set, so nobody can be asked" if source.provider.polls else None
         self._store.record_poll(job, PollResult(wait=min(left, _LOOK_FOR_A_KEY), error=error))
         return Checked(job, Finding.OPEN)
 
@@ -152,8 +169,6 @@ class Reconciler:
         except NotFound as error:
             return self._missing(source, job, error)
         except RequestFailed as error:
-            if isinstance(error, RateLimited):
-                self._remember(source, Limits(pause=error.retry_after or backoff.PAUSE_IF_NOT_TOLD))
             if isinstance(error, CredentialsRefused):
                 done.error = f"{source.masked(str(error))}; check sources.{source.name}.api_key"
             return self._failed(source, job, error)
@@ -161,18 +176,13 @@ class Reconciler:
         return self._answered(source, job, reading, _delivery(source, request.path, response))
 
     def _ask(self, source: Source, job: Job) -> tuple[Request, Response, Reading]:
-        try:
-            request = source.provider.poll(job)
-            response = self._client.send(source.provider, request)
-            self._remember(source, source.provider.limits(response))
+        def read(response: Response) -> Reading:
             reading = source.provider.read(job, response)
             _refuse_unstorable(reading, job)
-        except (RequestFailed, StoreUnavailable):
-            raise
-        # An adapter's mistake must not keep other jobs from being asked about; its text may quote the answer.
-        except Exception as error:
-            raise RequestFailed(f"the adapter failed: {type(error).__name__}") from error
-        return request, response, reading
+            return reading
+
+        describe = partial(source.provider.poll, job)
+        return ask(source, describe, read, store=self._store, client=self._client, spent=True)
 
     def _answered(self, source: Source, job: Job, reading: Reading, delivery: Delivery) -> Checked:
         job = self._patient_with(source, job, reading)
@@ -259,10 +269,6 @@ class Reconciler:
         # While we asked, the provider may have told.
         overtaken = receipt is not None and any(not recorded.standing.dispatched for recorded in receipt.events)
         return Checked(job, Finding.KNOWN if overtaken else Finding(status), error)
-
-    def _remember(self, source: Source, limits: Limits | None) -> None:
-        if limits is not None:
-            self._store.remember_limits(source.name, limits)
 
     @staticmethod
     def _schedule_of(source: Source, job: Job) -> Schedule:

@@ -27,20 +27,42 @@ def settings() -> str:
 
 
 def providers() -> str:
-    """Every provider: how its results come in, where it lives, what can be created, and its words for a status."""
+    """Every provider: how its results come in, what can be believed, how long they last, what reconcile finds."""
     rows = [
-        [f"`{name}`", _ways_in(adapter), _address(adapter), _codes(adapter.create_calls), _statuses(adapter.statuses)]
+        [f"`{name}`", _address(adapter), _ways_in(adapter), _trust(adapter), _lifetime(adapter), _findable(adapter)]
         for name, adapter in sorted(plugins.providers().items())
     ]
     return _table(
-        ["provider", "results come by", "its API", "`receiver submit` creates", "its words for a status"], rows
+        ["provider", "its API", "results come by", "webhooks are", "results last", "`receiver reconcile` finds"], rows
     )
+
+
+def words() -> str:
+    """For every provider that has jobs: what can be created, and its words for a status."""
+    rows = [
+        [f"`{name}`", _codes(adapter.create_calls), _statuses(adapter.statuses)]
+        for name, adapter in sorted(plugins.providers().items())
+        if adapter.statuses
+    ]
+    return _table(["provider", "`receiver submit` creates", "its words for a status"], rows)
+
+
+def provider_settings() -> str:
+    """The settings that only some providers have, in the table of their source."""
+    rows = [
+        [f"`{name}`", *row]
+        for name, adapter in sorted(plugins.providers().items())
+        for row in _settings(adapter.settings_class, "")
+    ]
+    return _table(["provider", "setting", "default", "what it means"], rows)
 
 
 def schedules() -> str:
     """When each provider's kinds of job are polled, and when they expire."""
     rows = []
     for name, adapter in sorted(plugins.providers().items()):
+        if not adapter.polls:
+            continue
         # Kinds share schedules: one row for each of these, with its kinds.
         for schedule in {id(schedule): schedule for schedule in adapter.kinds.values()}.values():
             kinds = [kind for kind, own in adapter.kinds.items() if own is schedule]
@@ -49,17 +71,42 @@ def schedules() -> str:
     return _table(["provider", "kinds of job", "first poll after", "then every", "expires after"], rows)
 
 
+def _address(adapter: type[Provider]) -> str:
+    if not adapter.polls:
+        return ""
+    return f"`{adapter.base_url}`" if adapter.base_url else "yours: set `base_url`"
+
+
 def _ways_in(adapter: type[Provider]) -> str:
     if not adapter.sends_webhooks:
         return "polling"
-    if adapter.scheme is not None:
-        return f"webhooks signed in `{adapter.scheme.header}`, else polling"
-    proven = adapter.verify is not Provider.verify
-    return "signed webhooks, else polling" if proven else "polling, which unsigned webhooks hasten"
+    return "webhooks, else polling" if adapter.polls else "webhooks"
 
 
-def _address(adapter: type[Provider]) -> str:
-    return f"`{adapter.base_url}`" if adapter.base_url else "yours: set `base_url`"
+def _trust(adapter: type[Provider]) -> str:
+    if not adapter.sends_webhooks:
+        return ""
+    if adapter.scheme is None:
+        own_way = adapter.verify is not Provider.verify or not adapter.polls
+        return "signed, as its settings say" if own_way else "hints: not signed"
+    if not adapter.scheme.covers_body:
+        return f"hints: `{adapter.scheme.header}` does not cover the body"
+    return f"signed in `{adapter.scheme.header}`"
+
+
+def _lifetime(adapter: type[Provider]) -> str:
+    if adapter.results_last is None:
+        return ""
+    hours = int(adapter.results_last.total_seconds()) // 3600
+    return f"{hours // 24} days" if hours >= 48 else f"{hours} h"
+
+
+def _findable(adapter: type[Provider]) -> str:
+    if not adapter.polls:
+        return "nothing: it cannot be asked"
+    # A property is there, but depends on a setting.
+    with_settings = ", given some settings" if isinstance(adapter.lists_jobs, property) else ""
+    return f"tracked jobs, and others in its list{with_settings}" if adapter.lists_jobs else "tracked jobs"
 
 
 def _codes(names: Iterable[str]) -> str:

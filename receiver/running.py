@@ -1,5 +1,6 @@
 """A real receiver for a test: started on loopback, sent signed webhooks, watched until its handlers have run."""
 
+import base64
 import json
 import os
 import re
@@ -10,13 +11,16 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import httpx
 from tabulate import tabulate
 
-from receiver import sandbox
+from receiver import clock, sandbox
+from receiver.models import Delivery
+from receiver.providers.standard import Standard
 from receiver.store.base import Row
 from receiver.store.sqlite import SQLiteStore
 
@@ -24,6 +28,8 @@ __all__ = ["RunningReceiver", "free_port"]
 
 _SOURCE = "creativeai"
 _SECRET = "the-signing-secret-of-a-test"  # noqa: S105 - nobody else has the source
+_TIMED = "standard"
+_TIMED_SECRET = "whsec_" + base64.b64encode(_SECRET.encode()).decode()
 _COMPLETED = "video.generation.completed"
 _TYPE = re.compile(r"(?:([a-z-]+)\.generation|video\.(batch))\.(completed|failed)")
 _START_WITHIN, _STOP_WITHIN = 30.0, 20.0
@@ -36,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class RunningReceiver:
-    """`receiver serve` with one CreativeAI source, in a folder of its own. A context manager."""
+    """`receiver serve` with a source of CreativeAI's, in a folder of its own. A context manager."""
 
     def __init__(self, folder: Path, tables: str | Mapping[str, Any], *, handlers_in: Path) -> None:
         """`tables` are those of `receiver.toml`; a handler's relative `path` starts at `handlers_in`.
@@ -79,20 +85,25 @@ class RunningReceiver:
         body: Mapping[str, Any] | bytes | None = None,
         tamper: bool = False,
         unsigned: bool = False,
+        stale: bool = False,
         repeat: int = 1,
     ) -> list[int]:
         """Post a signed webhook, `repeat` times, and give the status of each answer.
 
         `body` takes the place of what CreativeAI would tell of that type and job. `tamper` changes it after signing.
+        `stale` has it signed an hour ago: as CreativeAI signs no time, it then goes to the source `standard`, which
+        does.
 
         Raises:
             ValueError: CreativeAI has no such type.
             Unreadable: the body is none that CreativeAI would sign.
         """
         content = _told(type, job) if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {} if unsigned else sandbox.signed(content, _SECRET)
+        source = _TIMED if stale else _SOURCE
+        signed = _signed_an_hour_ago(content) if stale else sandbox.signed(content, _SECRET)
+        headers = {} if unsigned else signed
         sent = content + b" " if tamper else content
-        answers = [self._client.post(f"/webhooks/{_SOURCE}", content=sent, headers=headers) for _ in range(repeat)]
+        answers = [self._client.post(f"/webhooks/{source}", content=sent, headers=headers) for _ in range(repeat)]
         return [answer.status_code for answer in answers]
 
     def send_all(self, jobs: Iterable[str], *, type: str = _COMPLETED, reordered: bool = False) -> list[int]:
@@ -139,7 +150,11 @@ class RunningReceiver:
             "store": "sqlite:///receiver.db",
             "web": {"workers": 1, **tables.get("web", {}), "bind": self.url.removeprefix("http://")},
             "worker": {"drain": "2s", **tables.get("worker", {})},
-            "sources": {**tables.get("sources", {}), _SOURCE: {"provider": _SOURCE, "secrets": [_SECRET]}},
+            "sources": {
+                **tables.get("sources", {}),
+                _SOURCE: {"provider": _SOURCE, "secrets": [_SECRET]},
+                _TIMED: {"provider": _TIMED, "secrets": [_TIMED_SECRET]},
+            },
             "handlers": handlers,
         }
         self.config.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in written.items()), "utf-8")
@@ -180,6 +195,11 @@ class RunningReceiver:
 
     def _end_of_log(self) -> str:
         return "\n".join(["", "", "Log:", *self.log.splitlines()[-_LINES_SHOWN:]])
+
+
+def _signed_an_hour_ago(body: bytes) -> dict[str, str]:
+    delivery = Delivery(source=_TIMED, body=body, received_at=clock.now() - timedelta(hours=1))
+    return Standard().sign(delivery, _TIMED_SECRET)
 
 
 def _told(type: str, job: str) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
@@ -26,6 +26,7 @@ from receiver.models import (
     Event,
     Failure,
     Job,
+    Listed,
     Offer,
     Output,
     Reading,
@@ -42,14 +43,29 @@ from receiver.providers.base import Provider, event_key
 __all__ = ["ProviderContract", "make_event", "make_job", "run_handler"]
 
 _API_KEY = "the-api-key-of-a-test"
-_OTHER_SECRET = "the-other-secret-of-a-test"
+_API_PAIR = f"the-access-key-of-a-test:{_API_KEY}"
 _BASE_URL = "https://api.example.com/of/a/test"
 _AT = datetime(2026, 3, 9, 16, 12, 43, tzinfo=UTC)
 _NOUNS = {
     "creativeai": "{kind}.generation.{status}",
+    "fal": "request.{status}",
+    "heygen": "{kind}.{status}",
+    "jimeng": "task.{status}",
+    "kie": "task.{status}",
+    "kling": "task.{status}",
     "kpainter": "creation.{status}",
+    "luma": "generation.{status}",
     "newapi": "task.{status}",
     "omnivideo": "task.{status}",
+    "openai": "video.{status}",
+    "replicate": "prediction.{status}",
+    "runway": "task.{status}",
+    "stability": "generation.{status}",
+}
+_SPELLINGS: Mapping[str, Mapping[Status, str]] = {
+    "creativeai": {Status.SUCCEEDED: "completed"},
+    "heygen": {Status.SUCCEEDED: "success", Status.FAILED: "fail"},
+    "openai": {Status.SUCCEEDED: "completed"},
 }
 _CALLBACK = "https://receiver.example.com/webhooks/source"
 
@@ -143,9 +159,9 @@ def make_event(
         NotConfigured: it has no such kind.
     """
     adapter, word = plugins.provider(provider)(base_url=_BASE_URL), Status(status)
-    kind = next(iter(adapter.kinds)) if kind is None else adapter.tracked_as(kind)
+    kind = next(iter(adapter.kinds)) if kind is None and adapter.kinds else adapter.tracked_as(kind or "")
     job_id = f"{kind}_1"
-    spelled = {Status.SUCCEEDED: "completed"}.get(word, word) if provider == "creativeai" else word
+    spelled = _SPELLINGS.get(provider, {}).get(word, word)
     fields: dict[str, Any] = {
         "id": 1,
         "source": provider,
@@ -174,11 +190,13 @@ def run_handler(
     job: Job | None = None,
     attempt: int = 1,
     idempotency_key: str = "key-1",
+    refresh: Callable[[], Sequence[Output]] | None = None,
     **table: Any,
 ) -> Outcome | None:
     """What the worker makes of one attempt with the handler in a module; None if that does not want the event.
 
-    `settings` are the handler's own; other keys of its table, such as `max_attempts`, are given by name.
+    `settings` are the handler's own; other keys of its table, such as `max_attempts`, are given by name. `refresh` is
+    the context's.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -200,7 +218,7 @@ def run_handler(
         event=event,
         job=job,
     )
-    return executor.run(claim, wanting[0], client=HandlerClient())
+    return executor.run(claim, wanting[0], client=HandlerClient(), refresh=refresh)
 
 
 def _type(provider: str, kind: str, status: Status, spelled: str) -> str:
@@ -220,6 +238,8 @@ class ProviderContract:
     provider_class: ClassVar[type[Provider]]
     secret: ClassVar[str] = "the-secret-of-a-test"
     """What `delivery` is signed with."""
+    other_secret: ClassVar[str] = "the-other-secret-of-a-test"
+    """A secret of the same form that nothing is signed with."""
     delivery: ClassVar[Delivery | None] = None
     """A genuine signed webhook, verified as of its `received_at`; None where webhooks are not signed or not sent."""
     signature_header: ClassVar[str] = ""
@@ -232,6 +252,8 @@ class ProviderContract:
     """A poll answer of each kind and the job asked about, by name."""
     told_twice: ClassVar[Mapping[str, str]] = {}
     """Names of webhooks, and of poll answers that say the same."""
+    listings: ClassVar[Mapping[str, Response]] = {}
+    """Pages of the provider's list of jobs, by name, where it has one."""
     submissions: ClassVar[Mapping[str, tuple[str, Mapping[str, Any], Response]]] = {}
     """Create calls that were accepted, by name: the kind, the body and the answer; at least one of each kind."""
 
@@ -241,18 +263,32 @@ class ProviderContract:
             "webhook": [pytest.param(value, id=name) for name, value in self.webhooks.items()],
             "answer": [pytest.param(value, id=name) for name, value in self.answers.items()],
             "twice": [pytest.param(names, id=names[0]) for names in self.told_twice.items()],
+            "page_of_jobs": [pytest.param(value, id=name) for name, value in self.listings.items()],
             "submission": [pytest.param(value, id=name) for name, value in self.submissions.items()],
-            "kind": list(self.provider_class.kinds),
+            "kind": list(self.provider_class.kinds) if self.provider_class.polls else [],
             "required_header": [self.signature_header, *self.required_headers],
         }
         for name, values in tables.items():
             if name in metafunc.fixturenames:
                 metafunc.parametrize(name, values)
 
+    def configured(self, secrets: Sequence[str]) -> Provider:
+        """The adapter as for a source with these secrets; override it where it needs settings of its own."""
+        return self.provider_class(secrets=secrets, base_url=_BASE_URL)
+
+    def accepts(self, delivery: Delivery, secrets: Sequence[str]) -> bool:
+        """Whether a source that verifies what these secrets sign takes a delivery.
+
+        Override it where something else than the secrets verifies, such as public keys.
+        """
+        return _accepts(self.configured(secrets), delivery)
+
     @pytest.fixture
     def provider(self) -> Provider:
         """The adapter, configured as for one source."""
-        return self.provider_class(secrets=[self.secret], api_key=_API_KEY, base_url=_BASE_URL)
+        provider = self.configured([self.secret])
+        provider.api_key = _API_PAIR if provider.key_pair else _API_KEY
+        return provider
 
     @pytest.fixture
     def genuine(self) -> Delivery:
@@ -266,54 +302,50 @@ class ProviderContract:
 
     # Verification
 
-    def test_accepts_the_genuine_delivery(self, provider: Provider, genuine: Delivery) -> None:
-        trust = provider.verify(genuine, genuine.received_at)
+    def test_accepts_the_genuine_delivery(self, genuine: Delivery) -> None:
+        assert self.accepts(genuine, [self.secret])
 
-        assert trust is Trust.SIGNED
-
-    def test_refuses_a_body_with_any_byte_changed(self, provider: Provider, genuine: Delivery) -> None:
+    def test_refuses_a_body_with_any_byte_changed(self, genuine: Delivery) -> None:
         changed = [replace(genuine, body=_flipped(genuine.body, index)) for index in range(len(genuine.body))]
 
-        assert not any(_accepts(provider, delivery) for delivery in changed)
+        assert not any(self.accepts(delivery, [self.secret]) for delivery in changed)
 
-    def test_refuses_an_empty_body(self, provider: Provider, genuine: Delivery) -> None:
-        assert not _accepts(provider, replace(genuine, body=b""))
+    def test_refuses_an_empty_body(self, genuine: Delivery) -> None:
+        assert not self.accepts(replace(genuine, body=b""), [self.secret])
 
     def test_refuses_a_signature_by_another_secret(self, genuine: Delivery) -> None:
-        provider = self.provider_class(secrets=[_OTHER_SECRET])
-
-        assert not _accepts(provider, genuine)
+        assert not self.accepts(genuine, [self.other_secret])
 
     @pytest.mark.parametrize("secrets", [pytest.param([], id="none"), pytest.param([""], id="empty")])
     def test_refuses_everything_while_no_secret_is_set(self, genuine: Delivery, secrets: list[str]) -> None:
-        provider = self.provider_class(secrets=secrets)
-
-        assert not _accepts(provider, genuine)
+        assert not self.accepts(genuine, secrets)
 
     def test_accepts_either_secret_while_rotating(self, genuine: Delivery) -> None:
-        orders = [[self.secret, _OTHER_SECRET], [_OTHER_SECRET, self.secret]]
+        orders = [[self.secret, self.other_secret], [self.other_secret, self.secret]]
 
-        assert all(_accepts(self.provider_class(secrets=secrets), genuine) for secrets in orders)
+        assert all(self.accepts(genuine, secrets) for secrets in orders)
 
-    def test_refuses_a_delivery_without(self, provider: Provider, genuine: Delivery, required_header: str) -> None:
+    def test_refuses_a_delivery_without(self, genuine: Delivery, required_header: str) -> None:
         headers = {name: value for name, value in genuine.headers.items() if name != required_header}
 
-        assert not _accepts(provider, replace(genuine, headers=headers))
+        assert not self.accepts(replace(genuine, headers=headers), [self.secret])
 
     @pytest.mark.parametrize("spoil", _SIGNATURES)
-    def test_refuses_the_signature(self, provider: Provider, genuine: Delivery, spoil: Callable[[str], str]) -> None:
+    def test_refuses_the_signature(self, genuine: Delivery, spoil: Callable[[str], str]) -> None:
         signature = spoil(genuine.headers[self.signature_header])
 
-        assert not _accepts(provider, self._with_signature(signature))
+        assert not self.accepts(self._with_signature(signature), [self.secret])
 
     @pytest.mark.parametrize("separator", [pytest.param(",", id="commas"), pytest.param(" ", id="spaces")])
     def test_refuses_many_forged_signatures(self, provider: Provider, genuine: Delivery, separator: str) -> None:
-        forged = _lower(provider.sign(genuine, _OTHER_SECRET))[self.signature_header]
+        forged = _lower(provider.sign(genuine, self.other_secret))[self.signature_header]
 
-        assert not _accepts(provider, self._with_signature(separator.join([forged] * 10_000)))
+        assert not self.accepts(self._with_signature(separator.join([forged] * 10_000)), [self.secret])
 
-    def test_takes_an_unsigned_delivery_for_a_hint_where_the_source_allows_it(self, first: Delivery) -> None:
-        provider = self.provider_class(unsigned=True)
+    def test_takes_an_unsigned_delivery_for_a_hint_where_the_source_allows_it(
+        self, provider: Provider, first: Delivery
+    ) -> None:
+        provider.unsigned = True
 
         trust = provider.verify(replace(first, headers={}), first.received_at)
 
@@ -323,19 +355,18 @@ class ProviderContract:
     def test_signs_what_it_accepts(self, provider: Provider, webhook: Delivery) -> None:
         headers = {**webhook.headers, **_lower(provider.sign(webhook, self.secret))}
 
-        assert _accepts(provider, replace(webhook, headers=headers))
+        assert self.accepts(replace(webhook, headers=headers), [self.secret])
 
     def test_shows_no_secret_when_printed(self, provider: Provider) -> None:
-        assert self.secret not in repr(provider)
-        assert _API_KEY not in repr(provider)
+        assert not any(secret in repr(provider) for secret in provider.confidential)
 
     def test_shows_no_secret_when_refusing(self, genuine: Delivery) -> None:
-        provider = self.provider_class(secrets=[_OTHER_SECRET])
+        provider = self.configured([self.other_secret])
 
         with pytest.raises(Refused) as refusal:
             provider.verify(genuine, genuine.received_at)
 
-        assert _OTHER_SECRET not in str(refusal.value)
+        assert self.other_secret not in str(refusal.value)
 
     # Webhooks
 
@@ -413,6 +444,8 @@ class ProviderContract:
         self, provider: Provider, answer: tuple[Job, Response]
     ) -> None:
         job, response = answer
+        if not response.body:
+            pytest.skip("the answer is a file, of which only the headers matter")
         bodies = [json.dumps(value).encode() for value in _spoiled(json.loads(response.body))]
         readings = [_read(provider, job, replace(response, body=body)) for body in bodies]
 
@@ -525,6 +558,44 @@ class ProviderContract:
 
         assert all(_clean(job.job_id) and 0 < len(job.job_id) <= _LONGEST_KEY for job in created)
 
+    # The list of jobs
+
+    def test_has_a_sample_of_its_list_of_jobs(self, provider: Provider) -> None:
+        assert provider.lists_jobs == bool(self.listings)
+
+    def test_finds_jobs_on(self, provider: Provider, page_of_jobs: Response) -> None:
+        jobs = provider.read_listing(page_of_jobs).jobs
+
+        assert jobs
+        assert {job.kind for job in jobs} <= set(provider.kinds)
+        assert all(provider.poll(make_job(job.job_id, kind=job.kind)).path for job in jobs)
+
+    def test_asks_for_another_page_by_its_cursor(self, provider: Provider, page_of_jobs: Response) -> None:
+        cursor = provider.read_listing(page_of_jobs).cursor or pytest.skip("is the last page")
+
+        assert provider.listing(cursor) != provider.listing()
+
+    @pytest.mark.parametrize("body", _BODIES)
+    def test_survives_the_list_of_jobs(self, provider: Provider, body: bytes) -> None:
+        if not provider.lists_jobs:
+            pytest.skip("has no list of jobs")
+
+        assert _listed(provider, Response(status_code=200, body=body)) == []
+
+    @pytest.mark.parametrize("page", _PAGES)
+    def test_survives_every_status_code_of_the_list_with(self, provider: Provider, page: bytes) -> None:
+        if not provider.lists_jobs:
+            pytest.skip("has no list of jobs")
+
+        assert not any(_listed(provider, Response(status_code=code, body=page)) for code in range(200, 600))
+
+    def test_survives_an_odd_value_anywhere_in_the_list(self, provider: Provider, page_of_jobs: Response) -> None:
+        bodies = [json.dumps(value).encode() for value in _spoiled(json.loads(page_of_jobs.body))]
+
+        listed = [job for body in bodies for job in _listed(provider, replace(page_of_jobs, body=body))]
+
+        assert all(_clean(job.job_id) and 0 < len(job.job_id) <= _LONGEST_KEY for job in listed)
+
     # The catalogue
 
     def test_asks_for_its_catalog_without_changing_anything(self, provider: Provider) -> None:
@@ -580,6 +651,13 @@ def _created(provider: Provider, kind: str, response: Response) -> list[Created]
         return []
 
 
+def _listed(provider: Provider, response: Response) -> list[Listed]:
+    try:
+        return list(provider.read_listing(response).jobs)
+    except RequestFailed:
+        return []
+
+
 def _offered(provider: Provider, response: Response) -> list[Offer]:
     try:
         return provider.read_catalog(response)
@@ -588,9 +666,9 @@ def _offered(provider: Provider, response: Response) -> list[Offer]:
 
 
 def _fields(request: Request) -> Mapping[str, Any]:
-    """What a create call sends: the fields of its JSON or of its form."""
+    """What a create call sends: the fields of its JSON or of its form, and the parameters of its URL."""
     fields: Mapping[str, Any] = request.form if request.form is not None else request.json
-    return fields
+    return {**fields, **dict(parse_qsl(urlsplit(request.path).query))}
 
 
 def _facts(events: Iterable[Event]) -> set[tuple[str, str, str | None]]:

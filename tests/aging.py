@@ -6,6 +6,7 @@ from pathlib import Path
 
 _TIMES = {
     "jobs": ["created_at", "deadline_at", "next_poll_at", "last_poll_at"],
+    "keys": ["fetched_at", "tried_at"],
     "requests": ["sent_at"],
     "handlers": ["parked_until", "limited_until"],
     "starts": ["started_at"],

@@ -233,7 +233,6 @@ def test_leaves_a_handler_the_keys_that_are_its_own():
         pytest.param({"stor": "x"}, "stor: unknown key", id="unknown"),
         pytest.param({"directory": "/"}, "directory: unknown key", id="not-a-setting"),
         pytest.param({"web": {"bindd": "x"}}, "web.bindd: unknown key", id="unknown-in-table"),
-        pytest.param({"sources": {"studio": SOURCE | {"secret": "x"}}}, "sources.studio.secret: unknown", id="source"),
         pytest.param({"sources": {"studio": {}}}, "sources.studio.provider: ", id="missing"),
         pytest.param({"sources": {"Studio One": SOURCE}}, "sources.Studio One: ", id="name"),
         pytest.param({"handlers": {"a.b": {}}}, "handlers.a.b: ", id="name-of-handler"),

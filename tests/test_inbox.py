@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receiver import inbox, signals
+from receiver import clock, inbox, signals
 from receiver.errors import Reason, Refused, StoreUnavailable
 from receiver.inbox import Source, accept, callback_path, learn
 from receiver.models import Delivery, Event, Origin, Status, Trust, Via
 from receiver.providers.base import event_key
 from receiver.providers.creativeai import CreativeAI
+from receiver.signatures import Ed25519
 from receiver.store.sqlite import SQLiteStore
 from tests.store.contract import all_deliveries, all_events
 from tests.support import sample, vector
@@ -20,6 +21,9 @@ from tests.trouble import database_locked
 from tests.watch import hearing
 
 NOW = datetime(2026, 3, 9, 16, 13, tzinfo=UTC)
+PRIVATE = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+PUBLIC = "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
+OTHER_PUBLIC = "Kay64UG8yvCyLhqU000LxzYeUm0L_hLIl5S8kyKWbdc"
 KNOWN = vector("CA-video_completed")
 SECRET = KNOWN["secret"]
 SIGNED = Source("studio", CreativeAI(secrets=[SECRET]))
@@ -32,7 +36,7 @@ def a_delivery(body=None, **headers):
     if body is None:
         body, headers = KNOWN["body"].encode(), KNOWN["headers"] | headers
     else:
-        headers = CreativeAI.scheme.sign(body, SECRET) | headers
+        headers = CreativeAI.scheme.sign(body, SECRET, NOW) | headers
     lower = {name.lower(): value for name, value in headers.items()}
     return Delivery(source="studio", body=body, headers=lower, received_at=NOW, path="/webhooks/studio")
 
@@ -44,6 +48,20 @@ def take(store, delivery, source=SIGNED):
 def told(status):
     """What the provider says of a job with this status."""
     return json.dumps({"id": "vgen_1", "object": "video.generation", "status": status}).encode()
+
+
+class Thin(CreativeAI):
+    """One whose webhooks say that a job ended, and not how."""
+
+    def parse(self, delivery):
+        return [replace(event, incomplete=True) for event in super().parse(delivery)]
+
+
+class Publishing(CreativeAI):
+    """One that signs with a key pair, and publishes the public keys."""
+
+    scheme = Ed25519(header="X-CreativeAI-Signature", prefix="sha256=")
+    keys_url = "https://keys.example.com/jwks.json"
 
 
 class Broken(CreativeAI):
@@ -109,6 +127,74 @@ def test_takes_a_hint_without_believing_it(store):
 
     assert (receipt.events, all_events(store)) == ((), [])
     assert [job.job_id for job in store.due_jobs("studio", limit=1000)] == ["vgen_abc123"]
+
+
+def test_asks_for_the_result_that_a_genuine_delivery_does_not_hold(store):
+    receipt = take(store, a_delivery(), Source("studio", Thin(secrets=[SECRET], api_key="key")))
+
+    assert (receipt.events, all_events(store)) == ((), [])
+    assert [job.origin for job in store.due_jobs("studio", limit=10)] == [Origin.EVENT]
+
+
+def test_believes_a_genuine_delivery_without_the_result_where_nobody_can_be_asked(store):
+    [event] = take(store, a_delivery(), Source("studio", Thin(secrets=[SECRET]))).events
+
+    assert (event.status, event.trust) == (Status.SUCCEEDED, Trust.SIGNED)
+
+
+class TestPublishedKeys:
+    def delivered(self):
+        body = sample("creativeai/webhooks/video_completed")
+        headers = {name.lower(): value for name, value in Publishing.scheme.sign(body, PRIVATE, NOW).items()}
+        return Delivery(source="studio", body=body, headers=headers, received_at=NOW)
+
+    def take(self, store, *, api_key="key", now=NOW):
+        return accept(Source("studio", Publishing(api_key=api_key)), self.delivered(), store=store, now=now)
+
+    def test_verify_in_place_of_secrets(self, store):
+        store.keep_keys("studio", [PUBLIC])
+
+        [event] = self.take(store, now=clock.now()).events
+
+        assert event.trust is Trust.SIGNED
+
+    def test_are_not_believed_for_ever(self, store):
+        store.keep_keys("studio", [PUBLIC])
+
+        receipt = self.take(store, now=clock.now() + timedelta(hours=25))
+
+        assert receipt.events == ()
+        assert [job.origin for job in store.due_jobs("studio", limit=10)] == [Origin.HINT]
+
+    def test_leave_a_hint_while_they_are_not_known(self, store):
+        assert self.take(store).events == ()
+        assert len(store.due_jobs("studio", limit=10)) == 1
+
+    def test_refuse_everything_while_they_are_not_known_and_nobody_can_be_asked(self, store):
+        with pytest.raises(Refused, match="does `receiver reconcile` run") as refused:
+            self.take(store, api_key=None)
+
+        assert refused.value.reason is Reason.NO_KEYS
+
+    def test_are_wanted_again_when_none_of_them_fits(self, store):
+        store.keep_keys("studio", [OTHER_PUBLIC])
+        with pytest.raises(Refused) as refused:
+            self.take(store, now=clock.now())
+
+        assert refused.value.reason is Reason.SIGNATURE_MISMATCH
+        assert store.claim_keys("studio", every=timedelta(hours=12), pause=timedelta(minutes=1))
+
+    def test_are_not_wanted_again_for_every_stranger(self, store):
+        store.keep_keys("studio", [PUBLIC])
+        with pytest.raises(Refused):
+            accept(
+                Source("studio", Publishing(api_key="key")),
+                replace(self.delivered(), headers={}),
+                store=store,
+                now=clock.now(),
+            )
+
+        assert not store.claim_keys("studio", every=timedelta(hours=12), pause=timedelta(minutes=1))
 
 
 def test_takes_a_batch_apart(store):

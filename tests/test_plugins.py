@@ -128,9 +128,10 @@ def test_every_provider_has_what_the_others_have():
     for name, provider in plugins.providers().items():
         assert provider.name == name
         assert not provider.base_url or provider.base_url.startswith("https://")
-        assert provider.statuses
-        assert provider.kinds
-        assert provider.budget
+        if provider.polls:
+            assert provider.statuses
+            assert provider.kinds
+            assert provider.budget
 
 
 def test_finds_a_provider_that_is_installed(install):
@@ -184,6 +185,11 @@ def test_a_source_may_be_unsigned():
             {"unsigned": True, "secrets": ["one"]}, r"^receiver\.toml: sources\.studio\.unsigned: ", id="both"
         ),
         pytest.param({"unsigned": True}, r"^receiver\.toml: sources\.studio\.api_key: ", id="hints-without-a-key"),
+        pytest.param(
+            {"secrets": ["one"], "secret": "two"},
+            r"^receiver\.toml: sources\.studio\.secret: unknown key",
+            id="unknown-key",
+        ),
     ],
 )
 def test_names_the_key_of_a_source(keys, text):

@@ -173,6 +173,12 @@ def test_what_nobody_signed_is_refused(running):
     assert running.send(job="unsigned", unsigned=True) == [401]
 
 
+def test_what_was_signed_too_long_ago_is_refused(running):
+    assert running.send(job="stale", stale=True) == [401]
+    eventually(lambda: [row["reason"] for row in running._store.list_refusals(source="standard", limit=10)])
+    assert {row["reason"] for row in running._store.list_refusals(source="standard", limit=10)} == {"timestamp_too_old"}
+
+
 def test_what_comes_twice_is_counted_and_runs_once(running):
     assert running.send(job="twice", repeat=2) == [202, 200]
     eventually(lambda: "twice" in told(running))

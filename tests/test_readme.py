@@ -21,6 +21,8 @@ from receiver.config import Config, HandlerConfig, SourceConfig
 from receiver.sandbox import Sandbox
 from tests.running import Running, eventually
 
+# What these hand events to is not here.
+_AWAY = ("ARCHIVE", "SHOP", "COMMAND", "NOTIFY", "PUBLISH")
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -115,7 +117,9 @@ class FromTheReadme(Running):
             **super().environment,
             **exported,
             "RECEIVER_WEB__BIND": self.url.removeprefix("http://"),
-            **{f"RECEIVER_HANDLERS__{name}__ENABLED": "false" for name in ("ARCHIVE", "SHOP", "COMMAND", "NOTIFY")},
+            **{f"RECEIVER_HANDLERS__{name}__ENABLED": "false" for name in _AWAY},
+            "GITHUB_WEBHOOK_SECRET": "one",
+            "STUDIO_WEBHOOK_SECRET": "two",
             "RECEIVER_SOURCES__KPAINTER__BASE_URL": self.sandbox.base_urls["kpainter"],
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }

@@ -34,6 +34,7 @@ from receiver.reconcile import Finding, Reconciler
 from receiver.sandbox import Conditions, Sandbox, signed, webhook_body
 from receiver.store import open_store
 from receiver.store.sqlite import SQLiteStore
+from tests import aging
 from tests.running import API_KEY, SECRET, Running, free_port
 from tests.scripted import Allowance, Answer, Scripted, always, in_turn, job
 from tests.support import sample
@@ -1415,3 +1416,57 @@ class TestAtOnce:
 
         assert [process.returncode for process in passes] == [0, 0]
         assert (len(provider.asked), provider.most_often) == (60, 1)
+
+
+class TestPublishedKeys:
+    """Those of one provider that publishes a list of them."""
+
+    class Publishing(CreativeAI):
+        def read_keys(self, response):
+            return tuple(self.answered(response)["keys"])
+
+    @pytest.fixture
+    def source(self, provider):
+        made = self.Publishing(api_key=None, base_url=provider.url)
+        made.keys_url = f"{provider.url}/jwks.json"
+        provider.answer = always(Answer({"keys": ["one", "two"]}))
+        return inbox.Source("creative", made)
+
+    def test_are_fetched(self, store, reconciler, source):
+        reconciler.run([source])
+
+        assert store.keys("creative").keys == ("one", "two")
+
+    def test_are_fetched_without_the_api_key(self, reconciler, provider, source):
+        source.provider.api_key = API_KEY
+
+        reconciler.run([source])
+
+        [asked] = provider.asked
+        assert asked.path == "/jwks.json"
+        assert API_KEY not in str(asked.headers)
+
+    def test_are_not_fetched_in_every_pass(self, reconciler, provider, source):
+        for _ in range(5):
+            reconciler.run([source])
+
+        assert provider.paths == ["/jwks.json"]
+
+    def test_stay_while_their_place_cannot_be_reached(self, store, reconciler, provider, source, database):
+        reconciler.run([source])
+        provider.answer = always(Answer(status=503))
+        aging.let_pass(database, timedelta(hours=13).total_seconds())
+
+        reconciler.run([source])
+
+        assert len(provider.asked) == 2
+        assert store.keys("creative").keys == ("one", "two")
+
+    def test_do_not_keep_jobs_from_being_asked_about(self, store, reconciler, provider, source):
+        source.provider.api_key = API_KEY
+        track(store, "vgen_1")
+        provider.answer = lambda path: None if "jwks" in path else job("completed")(path)
+
+        [done] = reconciler.run([source])
+
+        assert findings(done) == [Finding.RECOVERED]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import httpx
 
-from receiver import plugins, sandbox
+from receiver import clock, plugins, sandbox
 from receiver.cli.common import (
     config_option,
     configured_source,
@@ -17,10 +17,12 @@ from receiver.cli.common import (
 )
 from receiver.config import Config
 from receiver.errors import ReceiverError, Unreadable
-from receiver.providers.base import json_object
+from receiver.models import Delivery
+from receiver.providers.base import Provider, json_object
 from receiver.receiver import Receiver
 
 _SEND_TIMEOUT = 30.0
+_MADE_UP = "creativeai"
 
 metadata_option = click.option(
     "--metadata", default="{}", metavar="JSON", help="An object of your own, given to handlers with the job."
@@ -81,6 +83,9 @@ def withdraw(intent: str) -> None:
 @click.option("--source", metavar="SOURCE", help="The source to send to.  [default: the only one with webhooks]")
 @click.option("--type", "event_type", default="video.generation.completed", show_default=True, help="The event's type.")
 @click.option("--job", default="vgen_abc123", show_default=True, help="The job's id.")
+@click.option(
+    "--body", "file", type=click.Path(allow_dash=True), metavar="FILE", help="Send this body instead; `-` reads it."
+)
 @click.option("--secret", help="The secret to sign with.  [default: the source's first]")
 @click.option("--url", help="Where the receiver listens.  [default: where the configuration says]")
 @click.option("--tamper", is_flag=True, help="Change the body after signing it.")
@@ -90,19 +95,28 @@ def send(
     source: str | None,
     event_type: str,
     job: str,
+    file: str | None,
     secret: str | None,
     url: str | None,
     tamper: bool,
     unsigned: bool,
     repeat: int,
 ) -> None:
-    """Sign and post a delivery as CreativeAI makes it to a running receiver, and print its answers."""
+    """Sign and post a delivery to a running receiver, and print its answers.
+
+    By default it is one that CreativeAI would send, of that type and job. With --body it may be of any source, signed
+    as its provider signs; where that takes a private key, give it as --secret.
+    """
     config = loaded_config()
-    name = source or _only_source(config)
-    body = _body(event_type, job)
-    headers = sandbox.signed(body, secret or _first_secret(config, name, unsigned=unsigned))
-    if unsigned:
-        headers = {header: value for header, value in headers.items() if not header.lower().endswith("signature")}
+    name = source or _only_source(config, None if file is not None else _MADE_UP)
+    provider = configured_source(config, name).provider
+    if file is None and provider.name != _MADE_UP:
+        raise click.UsageError(f"{name} is no source of {_MADE_UP}; give the --body that {provider.name} would send")
+    body = _body(event_type, job) if file is None else _content(file)
+    headers = {"Content-Type": "application/json"}
+    if not unsigned:
+        key = secret or _first_secret(provider, name)
+        headers |= provider.sign(Delivery(source=name, body=body, received_at=clock.now()), key)
     if tamper:
         body = body.removesuffix(b"}") + b', "tampered": true}'
     answers = [_post(f"{url or f'http://{config.web.bind}'}/webhooks/{name}", body, headers) for _ in range(repeat)]
@@ -132,19 +146,23 @@ def _object(content: str | bytes, name: str) -> Mapping[str, Any]:
         raise click.BadParameter(f'write a JSON object, such as {{"order": 17}}: {error}', param_hint=name) from error
 
 
-def _only_source(config: Config) -> str:
-    names = [name for name, source in plugins.sources(config).items() if source.provider.sends_webhooks]
+def _only_source(config: Config, provider: str | None) -> str:
+    names = [
+        name
+        for name, source in plugins.sources(config).items()
+        if source.provider.sends_webhooks and provider in (None, source.provider.name)
+    ]
     if len(names) != 1:
         raise click.UsageError(f"say which --source ({', '.join(names) or 'none that is configured has webhooks'})")
     return names[0]
 
 
-def _first_secret(config: Config, name: str, *, unsigned: bool) -> str:
-    configured_source(config, name)
-    secrets = config.sources[name].secrets
-    if not secrets and not unsigned:
+def _first_secret(provider: Provider, name: str) -> str:
+    if provider.scheme is None:
+        raise click.UsageError(f"{provider.name} signs nothing; give --unsigned")
+    if not provider.secrets:
         raise click.UsageError(f"the source {name} has no secret; give --secret or --unsigned")
-    return secrets[0].get_secret_value() if secrets else ""
+    return provider.secrets[0]
 
 
 def _body(event_type: str, job: str) -> bytes:

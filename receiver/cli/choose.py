@@ -8,8 +8,8 @@ from datetime import datetime
 import click
 
 from receiver import clock
-from receiver.config import parse_duration
 from receiver.errors import ReceiverError
+from receiver.units import parse_duration
 
 CHUNK = 500
 """So many are changed in one commit, so that nobody else waits long for a turn to write."""

@@ -83,22 +83,33 @@ def _verdict(line: dict[str, Any]) -> str:
     if "scheme" in line:
         if line["scheme"] not in SCHEMES:
             raise NotConfigured(f"there is no scheme {line['scheme']!r}; there are: {', '.join(SCHEMES)}")
-        SCHEMES[line["scheme"]].verify(_headers(line), _body(line), [str(line.get("secret", ""))])
+        SCHEMES[line["scheme"]].verify(_headers(line), _body(line), _keys(line), _now(line))
         return "valid"
     name = str(line.get("source"))
     adapter = _adapter(name, line.get("secret"))
-    now = datetime.fromtimestamp(float(line["now"]), UTC) if "now" in line else clock.now()
+    now = _now(line)
     delivery = Delivery(source=name, body=_body(line), headers=_headers(line), received_at=now)
     return "hint" if adapter.verify(delivery, now) is Trust.HINT else "valid"
 
 
+def _keys(line: dict[str, Any]) -> list[str]:
+    """What the signature is checked with: a secret, a public key, or those of a JSON Web Key Set."""
+    if "jwks" in line:
+        return [str(key.get("x")) for key in line["jwks"]["keys"]]
+    return [str(line.get("public_key", line.get("secret", "")))]
+
+
+def _now(line: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(float(line["now"]), UTC) if "now" in line else clock.now()
+
+
 def _adapter(name: str, secret: object) -> Provider:
-    """The adapter of a configured source, or with a secret at hand, of a provider."""
+    """The adapter of a configured source, or with a secret at hand, of a source or a provider that it is for."""
     config = loaded_config()
-    if secret is None:
-        return configured_source(config, name).provider
-    table = config.sources.get(name)
-    return plugins.provider(table.provider if table is not None else name)(secrets=[str(secret)])
+    if secret is None or name in config.sources:
+        provider = configured_source(config, name).provider
+        return provider if secret is None else provider.with_secrets([str(secret)])
+    return plugins.provider(name)(secrets=[str(secret)])
 
 
 def _read(adapter: Provider, kind: str, line: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -18,7 +19,7 @@ from receiver.cli.choose import (
     type_option,
     yes_option,
 )
-from receiver.cli.common import NUMBER, config_option, loaded_config, opened_store, print_rows
+from receiver.cli.common import NUMBER, config_option, json_option, loaded_config, opened_store, print_rows
 from receiver.errors import NotConfigured
 from receiver.models import State
 from receiver.store import Store
@@ -41,15 +42,16 @@ _error_option = click.option("--error", metavar="TEXT", help="Choose those whose
 @since_option
 @dry_run_option
 @yes_option
-def retry(dispatches: tuple[int, ...], dry_run: bool, yes: bool, **filters: Any) -> None:
+@json_option
+def retry(dispatches: tuple[int, ...], dry_run: bool, yes: bool, as_json: bool, **filters: Any) -> None:
     """Run dead or cancelled DISPATCHes again, with all their attempts and the same idempotency keys.
 
     They are named, or chosen by what they are: then only dead ones, and `--type '*'` chooses them all.
     """
     with opened_store(loaded_config()) as store:
         chosen = _choose(store, dispatches, filters, states=[State.DEAD, State.CANCELLED])
-        if _agreed("retry", chosen, dry_run=dry_run, yes=yes):
-            _change(chosen, store.retry, doing="retry", done="due again")
+        if _agreed("retry", chosen, dry_run=dry_run, yes=yes, as_json=as_json):
+            _change(chosen, store.retry, doing="retry", done="due again", as_json=as_json)
 
 
 @click.command()
@@ -63,15 +65,17 @@ def retry(dispatches: tuple[int, ...], dry_run: bool, yes: bool, **filters: Any)
 @since_option
 @dry_run_option
 @yes_option
-def discard(dispatches: tuple[int, ...], reason: str, dry_run: bool, yes: bool, **filters: Any) -> None:
+@json_option
+def discard(dispatches: tuple[int, ...], reason: str, dry_run: bool, yes: bool, as_json: bool, **filters: Any) -> None:
     """Drop dead DISPATCHes for good: they are cancelled, and no longer among the dead letters.
 
     They are named, or chosen by what they are; `--type '*'` chooses them all.
     """
     with opened_store(loaded_config()) as store:
         chosen = _choose(store, dispatches, filters, states=[State.DEAD])
-        if _agreed("discard", chosen, dry_run=dry_run, yes=yes):
-            _change(chosen, lambda ids: store.discard(ids, reason=reason), doing="discard", done="discarded")
+        if _agreed("discard", chosen, dry_run=dry_run, yes=yes, as_json=as_json):
+            drop = partial(store.discard, reason=reason)
+            _change(chosen, drop, doing="discard", done="discarded", as_json=as_json)
 
 
 COMMANDS = (retry, discard)
@@ -133,30 +137,42 @@ def _found(store: Store, selection: Selection) -> Iterator[Sequence[int]]:
         after = ids[-1]
 
 
-def _agreed(doing: str, chosen: _Chosen, *, dry_run: bool, yes: bool) -> bool:
+def _agreed(doing: str, chosen: _Chosen, *, dry_run: bool, yes: bool, as_json: bool) -> bool:
     """Whether to go on, after asking where they are many; with `dry_run` only how many they are is printed."""
     if dry_run:
-        _print_counts(chosen)
+        _print_counts(chosen, as_json=as_json)
     else:
         confirm(f"{doing} {chosen}?", chosen.total, yes=yes)
     return not dry_run
 
 
-def _print_counts(chosen: _Chosen) -> None:
+def _print_counts(chosen: _Chosen, *, as_json: bool) -> None:
     rows = [{"handler": name, "dispatches": count} for name, count in sorted(chosen.counts.items())]
-    print_rows(rows, as_json=False, columns=["handler", "dispatches"], nothing="no dispatches are chosen")
-    click.echo("nothing was changed")
+    print_rows(rows, as_json=as_json, columns=["handler", "dispatches"], nothing="no dispatches are chosen")
+    if not as_json:
+        click.echo("nothing was changed")
 
 
-def _change(chosen: _Chosen, change: Callable[[Sequence[int]], Sequence[int]], *, doing: str, done: str) -> None:
+def _change(
+    chosen: _Chosen,
+    change: Callable[[Sequence[int]], Sequence[int]],
+    *,
+    doing: str,
+    done: str,
+    as_json: bool,
+) -> None:
     total = 0
     with progress(doing, chosen.total) as advance:
         for ids in chosen.pages:
             changed = change(ids)
             total += len(changed)
             advance(len(ids))
-            if chosen.named:
+            if as_json:
+                print_rows(
+                    [{"dispatch": number, "done": done} for number in changed], as_json=True, columns=[], nothing=None
+                )
+            elif chosen.named:
                 for number in changed:
                     click.echo(f"dispatch {number} is {done}")
-    if not chosen.named:
+    if not chosen.named and not as_json:
         click.echo(f"dispatches {done}: {total}")

@@ -174,7 +174,7 @@ def check(offline: bool) -> None:
     """
     config = loaded_config()
     sources, handlers = plugins.sources(config), plugins.handlers(config)
-    for key, value in _flattened(_tables(config, handlers)):
+    for key, value in _flattened(_tables(config, sources, handlers)):
         click.echo(f"{key} = {json.dumps(value)}")
     for variable in _strange_variables(click.get_current_context()):
         click.echo(f"{variable}: no setting or option has that name", err=True)
@@ -229,16 +229,19 @@ def _strange_variables(context: click.Context) -> list[str]:
     ]
 
 
-def _tables(config: Config, handlers: Sequence[Handler]) -> dict[str, Any]:
-    """The merged configuration, with the handlers' own settings as their classes know them: secrets are marked there.
+def _tables(config: Config, sources: Mapping[str, Source], handlers: Sequence[Handler]) -> dict[str, Any]:
+    """The merged configuration, with own settings as their classes know them: secrets are marked there.
 
     Those of a handler that is switched off are left out, because nothing says which of them are secret.
     """
     tables = config.model_dump()
-    for name, table in config.handlers.items():
-        tables["handlers"][name] = {
-            key: value for key, value in tables["handlers"][name].items() if key not in table.own_settings
-        }
+    for part, opened in (("sources", config.sources), ("handlers", config.handlers)):
+        for name, table in opened.items():
+            tables[part][name] = {
+                key: value for key, value in tables[part][name].items() if key not in table.own_settings
+            }
+    for name, source in sources.items():
+        tables["sources"][name].update(source.provider.settings.model_dump())
     for handler in handlers:
         if handler.settings is not None:
             tables["handlers"][handler.name.partition(".")[0]].update(handler.settings.model_dump())
@@ -271,6 +274,9 @@ def _shown(value: object) -> object:
 
 def _key_accepted(source: Source, client: ProviderClient) -> bool:
     requests = source.provider.check()
+    if not source.provider.polls:
+        click.echo(f"source {source.name}: its webhooks are all there is")
+        return True
     if not requests or source.provider.api_key is None:
         click.echo(f"source {source.name}: no API key; jobs that nobody calls back about will expire unasked")
         return True

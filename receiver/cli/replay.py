@@ -23,12 +23,13 @@ from receiver.cli.choose import (
     yes_option,
 )
 from receiver.cli.common import NUMBER, config_option, json_option, loaded_config, opened_store, print_rows
-from receiver.config import Config, RequestBudget
+from receiver.config import Config
 from receiver.errors import NotConfigured, ReceiverError, StoreUnavailable
 from receiver.models import Budget, Event, Status
 from receiver.routing import Handler
 from receiver.store import Store
 from receiver.store.base import Selection
+from receiver.units import RequestBudget
 
 
 class _Rate(click.ParamType[Budget]):

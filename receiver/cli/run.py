@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import chdir
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from importlib.resources import files
@@ -24,14 +25,17 @@ from receiver.cli.common import (
     opened_store,
     print_rows,
 )
-from receiver.config import Config, parse_duration
+from receiver.config import Config
+from receiver.discover import Discovery, discover
 from receiver.engine.local import LocalEngine
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.outbound import ProviderClient
 from receiver.reconcile import Checked, Finding, Pass, Reconciler
 from receiver.reloader import Reloader
+from receiver.store import Store
 from receiver.supervisor import Supervisor
+from receiver.units import parse_duration
 
 _GRACE_BEYOND_DRAIN = 10.0
 
@@ -116,13 +120,26 @@ def work(reload: bool) -> None:
 @config_option
 @click.option("--source", "names", multiple=True, metavar="SOURCE", help="Only this source; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print what is due, ask nobody.")
+@click.option("--discover", "discovering", is_flag=True, help="First look for jobs that nobody tracked.")
+@click.option(
+    "--since", type=_Duration(), default="24h", show_default=True, help="With --discover: not older than this."
+)
 @click.option("--every", type=_Duration(), metavar="DURATION", help="Go on, with a pass every so often, such as 10s.")
 @json_option
-def reconcile(names: tuple[str, ...], dry_run: bool, every: timedelta | None, as_json: bool) -> None:
+def reconcile(
+    names: tuple[str, ...],
+    dry_run: bool,
+    discovering: bool,
+    since: timedelta,
+    every: timedelta | None,
+    as_json: bool,
+) -> None:
     """Ask the providers about open jobs whose time has come.
 
     One pass by default, fit for cron: exit status 0 if every job that was asked about got an answer, else 1.
     """
+    if discovering and (dry_run or every is not None):
+        raise click.UsageError("--discover goes with one pass: neither with --dry-run nor with --every")
     config = loaded_config()
     logs.configure(config.log_format)
     sources = configured_sources(config, names or tuple(config.sources))
@@ -131,9 +148,13 @@ def reconcile(names: tuple[str, ...], dry_run: bool, every: timedelta | None, as
         if dry_run:
             _print_due(reconciler, sources, as_json=as_json)
         elif every is None:
+            discoveries = _discover(sources, names, since, store, client) if discovering else []
             passes = reconciler.run(sources)
+            if discovering:
+                _print_discoveries(discoveries, as_json=as_json)
             _print_passes(passes, as_json=as_json, nothing="no sources are configured")
-            sys.exit(0 if all(done.ok for done in passes) else 1)
+            complete = all(found.error is None for found in discoveries)
+            sys.exit(0 if complete and all(done.ok for done in passes) else 1)
         else:
             _reconcile_until_stopped(reconciler, sources, every, as_json=as_json)
 
@@ -208,6 +229,24 @@ def _reconcile_until_stopped(
         except StoreUnavailable as error:
             click.echo(f"reconcile: {error}; trying again", err=True)
         stopped.wait(every.total_seconds())
+
+
+def _discover(
+    sources: Sequence[Source], names: Sequence[str], since: timedelta, store: Store, client: ProviderClient
+) -> list[Discovery]:
+    """A look through the lists of the sources that have one, and of those that were named."""
+    able = [source for source in sources if source.provider.lists_jobs or source.name in names]
+    return [discover(source, since=since, store=store, client=client) for source in able]
+
+
+def _print_discoveries(discoveries: Sequence[Discovery], *, as_json: bool) -> None:
+    rows = [asdict(found) for found in discoveries]
+    print_rows(
+        rows, as_json=as_json, columns=["source", "listed", "tracked"], nothing="no source can be asked for its jobs"
+    )
+    for found in discoveries:
+        if found.error and not as_json:
+            click.echo(f"{found.source}: {found.error}", err=True)
 
 
 def _print_due(reconciler: Reconciler, sources: Sequence[Source], *, as_json: bool) -> None:

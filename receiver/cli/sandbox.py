@@ -8,8 +8,8 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from receiver.config import Duration, RequestBudget
 from receiver.sandbox import Asked, Conditions, Posted, Sandbox
+from receiver.units import Duration, RequestBudget
 
 _SHARE = click.FloatRange(0, 1)
 

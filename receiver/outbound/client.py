@@ -1,13 +1,14 @@
 """Asking a provider."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
+from receiver import clock
 from receiver.errors import NotFound, RequestFailed, TooLarge
 from receiver.models import Request, Response, Upload
 from receiver.outbound.answers import COMPRESSED, Answer
@@ -58,6 +59,15 @@ class ProviderClient:
                     raise
         return read(self.send(provider, requests[-1]))
 
+    def fetch(self, url: str) -> Response:
+        """What is at a URL that an adapter or the operator named, without any credentials.
+
+        Raises:
+            RequestFailed: there is no answer, or not in time.
+            TooLarge: it is over the size limit.
+        """
+        return self._ask(_written("GET", url))
+
     def send(self, provider: Provider, request: Request) -> Response:
         """The provider's answer, whatever its status; a redirect is an answer too.
 
@@ -65,9 +75,11 @@ class ProviderClient:
             RequestFailed: there is no answer, or not in time.
             TooLarge: it is over the size limit.
         """
-        deadline = deadline_after(self._timeout)
-        with self._network.ask(_addressed(provider, request), deadline) as answer:
-            body = _decoded(answer, self._max_bytes)
+        return self._ask(_addressed(provider, request), leave_file=request.leave_file)
+
+    def _ask(self, request: httpx.Request, *, leave_file: bool = False) -> Response:
+        with self._network.ask(request, deadline_after(self._timeout)) as answer:
+            body = b"" if leave_file and _is_file(answer) else _decoded(answer, self._max_bytes)
             return Response(status_code=answer.status, headers=dict(answer.headers), body=body)
 
 
@@ -77,12 +89,28 @@ def _unknown(error: RequestFailed) -> bool:
 
 
 def _addressed(provider: Provider, request: Request) -> httpx.Request:
+    form = {name: _field(value) for name, value in request.form.items()} if request.form else None
+    url = f"{provider.base_url}/{request.path.removeprefix('/')}"
+    written = _written(request.method, url, request.headers, provider.authorize(), json=request.json, files=form)
+    proof = provider.sign_request(
+        method=written.method, url=str(written.url), body=written.content if form is None else b"", now=clock.now()
+    )
     try:
-        headers = httpx.Headers(request.headers)
-        headers.update({**provider.authorize(), "User-Agent": AGENT, "Accept-Encoding": "gzip"})
-        url = httpx.URL(f"{provider.base_url}/{request.path.removeprefix('/')}")
-        form = {name: _field(value) for name, value in request.form.items()} if request.form else None
-        return httpx.Request(request.method, url, headers=headers, json=request.json, files=form)
+        written.headers.update(proof)
+    except (ValueError, TypeError) as error:
+        raise RequestFailed(
+            f"the request cannot be signed ({type(error).__name__}); see the source's settings", retry=False, sent=False
+        ) from None
+    return written
+
+
+def _written(method: str, url: str, *headers: Mapping[str, str], **content: Any) -> httpx.Request:
+    try:
+        together = httpx.Headers()
+        # Names may be spelled in another case: the last one counts.
+        for some in (*headers, {"User-Agent": AGENT, "Accept-Encoding": "gzip"}):
+            together.update(some)
+        return httpx.Request(method, httpx.URL(url), headers=together, **content)
     except (httpx.InvalidURL, ValueError, TypeError, RecursionError) as error:
         raise RequestFailed(
             f"the request cannot be written ({type(error).__name__}); see the base_url and the api_key",
@@ -94,6 +122,12 @@ def _addressed(provider: Provider, request: Request) -> httpx.Request:
 def _field(value: str | Upload) -> tuple[str | None, str | bytes, str | None]:
     """A field of a form as httpx takes it: text, or a file."""
     return (value.name, value.data, value.content_type) if isinstance(value, Upload) else (None, value, None)
+
+
+def _is_file(answer: Answer) -> bool:
+    """Whether an answer is a success that says it is neither JSON nor a page."""
+    readable = answer.content_type is None or answer.content_type.startswith(("application/json", "text/"))
+    return 200 <= answer.status < 300 and not readable
 
 
 def _decoded(answer: Answer, max_bytes: int) -> bytes:

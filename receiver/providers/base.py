@@ -1,12 +1,15 @@
 """What every provider adapter has in common. Adapters do no I/O and read no clock."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
 from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict
 
 from receiver.backoff import asked_to_wait, rate_limits
 from receiver.errors import (
@@ -27,7 +30,9 @@ from receiver.models import (
     Delivery,
     Event,
     Job,
+    KeySet,
     Limits,
+    Listing,
     Offer,
     Reading,
     Request,
@@ -36,13 +41,21 @@ from receiver.models import (
     Status,
     Trust,
 )
-from receiver.signatures import HmacHex
+from receiver.signatures import Scheme
 
 _DEEPEST = 64
 _LONGEST_ID = 256
 _LONGEST_WORD = 100
 _LONGEST_SENTENCE = 2000
 _FIRST_MILLISECOND = 10**11
+# Keys that were withdrawn must not be believed for ever because their list cannot be fetched.
+_KEYS_LAST = timedelta(hours=24)
+
+
+class ProviderSettings(BaseModel):
+    """Base of an adapter's own settings: the keys of a source's table that are not Receiver's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Provider:
@@ -62,10 +75,26 @@ class Provider:
     """The kinds of job, and when to poll each. The last one is for jobs of a kind we cannot tell."""
     budget: ClassVar[Budget]
     """What the provider allows when its answers do not say."""
+    settings_class: ClassVar[type[ProviderSettings]] = ProviderSettings
+    """Its own settings."""
     sends_webhooks: ClassVar[bool] = True
     """Whether it calls back at all. Where not, polling is the delivery, and what is posted in its name is refused."""
-    scheme: ClassVar[HmacHex | None] = None
+    polls: ClassVar[bool] = True
+    """Whether it can be asked about its jobs. Where not, there is no API key, and its webhooks are all there is."""
+    scheme: Scheme | None = None
     """How its webhooks are signed; None where they are not."""
+    keys_url: str | None = None
+    """Where it publishes the keys that check its signatures, which are then used in place of secrets."""
+    acknowledgement: ClassVar[str | None] = None
+    """The body, in JSON, that it must be answered with, and status 200; None where any success will do."""
+    key_pair: ClassVar[bool] = False
+    """Whether its API key is two: an access key and a secret one, written `ACCESS:SECRET`."""
+    lists_jobs: bool = False
+    """Whether it can be asked for its jobs, so that those are found that nobody tracked."""
+    lists: ClassVar[Sequence[str | None]] = (None,)
+    """The cursors that its lists of jobs begin with, where it has one for each kind."""
+    results_last: ClassVar[timedelta | None] = None
+    """How long results can be fetched at the least; None where nobody says."""
     create_calls: ClassVar[Mapping[str, CreateCall]] = {}
     """The kinds of job that can be created, and how. One may be tracked as another kind."""
     offers: ClassVar[Sequence[Offer]] = ()
@@ -78,17 +107,28 @@ class Provider:
         api_key: str | None = None,
         base_url: str | None = None,
         unsigned: bool = False,
+        settings: ProviderSettings | None = None,
     ) -> None:
         self.secrets = tuple(secrets)
         self.api_key = api_key
         self.base_url = (base_url or type(self).base_url).rstrip("/")
         self.unsigned = unsigned
+        self.settings = settings or self.settings_class()
+
+    def with_secrets(self, secrets: Sequence[str]) -> Self:
+        """The same source with other secrets."""
+        return type(self)(
+            secrets=secrets,
+            api_key=self.api_key,
+            base_url=self.base_url,
+            settings=self.settings,
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.base_url}>"
 
-    def verify(self, delivery: Delivery, now: datetime) -> Trust:
-        """Say how far a delivery can be trusted.
+    def verify(self, delivery: Delivery, now: datetime, keys: KeySet | None = None) -> Trust:
+        """Say how far a delivery can be trusted. `keys` are those at `keys_url`, as far as they are known.
 
         Raises:
             Refused: it is not proven genuine, and the source does not accept less.
@@ -97,12 +137,41 @@ class Provider:
             raise Refused(Reason.NO_WEBHOOKS, f"{self.name} sends no webhooks; its results are polled for")
         if self.unsigned or self.scheme is None:
             return Trust.HINT
-        self.scheme.verify(delivery.headers, delivery.body, self.secrets)
-        return Trust.SIGNED
+        secrets = self.secrets
+        if self.keys_url is not None:
+            if keys is None or now - keys.fetched_at > _KEYS_LAST:
+                return self._without_keys()
+            secrets = keys.keys
+        self.scheme.verify(delivery.headers, delivery.body, secrets, now)
+        return Trust.SIGNED if self.scheme.covers_body else Trust.HINT
+
+    def _without_keys(self) -> Trust:
+        """What can be believed while the keys are not to be had: what a poll will confirm."""
+        if self.api_key is not None:
+            return Trust.HINT
+        raise Refused(Reason.NO_KEYS, f"the keys at {self.keys_url} are not known; does `receiver reconcile` run?")
 
     def sign(self, delivery: Delivery, secret: str) -> dict[str, str]:
         """The headers with which the provider would send this body; what `receiver send` posts."""
-        return {} if self.scheme is None else self.scheme.sign(delivery.body, secret)
+        if self.scheme is None:
+            return {}
+        # The same for the same body, as in a retry.
+        made_up = f"msg_{hashlib.sha256(delivery.body).hexdigest()[:24]}"
+        return self.scheme.sign(
+            delivery.body,
+            secret,
+            delivery.received_at,
+            id=made_up,
+            headers=delivery.headers,
+        )
+
+    def read_keys(self, response: Response) -> tuple[str, ...]:
+        """The public keys that an answer from `keys_url` holds.
+
+        Raises:
+            RequestFailed: it holds none.
+        """
+        raise NotImplementedError
 
     def parse(self, delivery: Delivery) -> list[Event]:
         """The facts in a webhook.
@@ -162,6 +231,18 @@ class Provider:
         """
         raise NotImplementedError
 
+    def listing(self, cursor: str | None = None) -> Request:
+        """The request for a page of the provider's own list of jobs: the first, or the one of that cursor."""
+        raise NotImplementedError
+
+    def read_listing(self, response: Response, cursor: str | None = None) -> Listing:
+        """The jobs on a page of that list, which `cursor` asked for. What cannot be told apart or polled is left out.
+
+        Raises:
+            RequestFailed: the request failed.
+        """
+        raise NotImplementedError
+
     def limits(self, response: Response) -> Limits | None:
         """What an answer's headers say of the request budget; None if nothing."""
         return rate_limits(response.headers)
@@ -199,10 +280,32 @@ class Provider:
 
     def authorize(self) -> dict[str, str]:
         """The headers that carry the API key."""
-        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key and not self.key_pair else {}
+
+    def sign_request(self, *, method: str, url: str, body: bytes, now: datetime) -> dict[str, str]:
+        """The headers that prove a request of ours, where they depend on it or on the time."""
+        return {}
+
+    @property
+    def access_keys(self) -> tuple[str, str]:
+        """The access key and the secret key that the API key is made of."""
+        access, _, secret = (self.api_key or "").partition(":")
+        return access, secret
+
+    @property
+    def confidential(self) -> list[str]:
+        """What must not show, wherever the provider may echo it."""
+        parts = self.access_keys if self.key_pair else ()
+        return [text for text in (self.api_key, *parts, *self.secrets) if text]
 
     def kind_or_default(self, kind: str | None) -> str:
-        """The kind itself if it is one of ours, else the one for jobs of unknown kind."""
+        """The kind itself if it is one of ours, else the one for jobs of unknown kind.
+
+        Raises:
+            NotConfigured: it has no jobs at all.
+        """
+        if not self.kinds:
+            raise NotConfigured(f"{self.name} has no jobs, only notices")
         return kind if kind is not None and kind in self.kinds else list(self.kinds)[-1]
 
     def tracked_as(self, kind: str) -> str:

@@ -71,6 +71,7 @@ class CreativeAI(Provider):
     name = "creativeai"
     base_url = "https://api.creativeai.run"
     scheme = SCHEMES["creativeai"]
+    results_last = timedelta(days=7)
     statuses = {
         "pending": Status.QUEUED,
         "processing": Status.RUNNING,

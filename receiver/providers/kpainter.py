@@ -16,6 +16,8 @@ from receiver.models import (
     Event,
     Failure,
     Job,
+    Listed,
+    Listing,
     Offer,
     Output,
     Reading,
@@ -31,11 +33,13 @@ from receiver.providers.base import (
     identifier,
     json_object,
     link,
+    moment,
     number,
     said,
     segment,
     sentence,
     understood,
+    unix_moment,
     word,
 )
 
@@ -62,6 +66,8 @@ _ALIASES = {"knowledge_video": "explainer_video", "web_app": "interactive_lesson
 _RESULTS = {"main_url", "artifacts", "scenes"}
 # What the newer contract's outputs look like is not published; the older one has artifacts and scenes.
 _LISTS = ("outputs", "items", "artifacts", "data", "results", "scenes")
+_PAGES = ("items", "creations", "results", "data")
+_PAGE_SIZE = 100
 _LINKS = ("url", "download_url", "file_url", "main_url")
 
 
@@ -85,6 +91,7 @@ class KPainter(Provider):
     kinds = dict.fromkeys((*_TYPES, *_NEWER_TYPES, _ANY_TYPE), _SCHEDULE)
     # No limit is documented; this one is ours.
     budget = Budget(60, per=timedelta(minutes=1))
+    lists_jobs = True
     create_calls = {
         **{kind: CreateCall(path="/creations", required=("prompt",)) for kind in (*_TYPES, *_NEWER_TYPES)},
         **{alias: CreateCall(path="/creations", required=("prompt",), kind=kind) for alias, kind in _ALIASES.items()},
@@ -133,6 +140,18 @@ class KPainter(Provider):
         # `submit` takes an offered type as its kind where it has that kind; the others go as `creation`.
         return [Offer(name=name, kind=name if name in self.create_calls else None, data=data) for name, data in rows]
 
+    def listing(self, cursor: str | None = None) -> Request:
+        return Request(path=f"/creations?page={cursor or 1}&page_size={_PAGE_SIZE}")
+
+    def read_listing(self, response: Response, cursor: str | None = None) -> Listing:
+        data = self.answered(response)
+        # What the list looks like is not published.
+        rows = next((rows for name in _PAGES if isinstance(rows := data.get(name), list)), None)
+        if rows is None:
+            raise RequestFailed("the answer cannot be understood: it has no list of creations")
+        jobs = (self._listed(row) for row in rows if isinstance(row, dict))
+        return Listing(jobs=tuple(job for job in jobs if job is not None), cursor=_next_page(data, rows, cursor))
+
     def answered(self, response: Response) -> dict[str, Any]:
         """The provider gives its reason in `detail`, as text or as an object with a message, or in `message`."""
         try:
@@ -157,6 +176,21 @@ class KPainter(Provider):
     def fold(self, word: str | None) -> Status | None:
         # The words for an end are published, those for being at work are not.
         return super().fold(word) or (Status.RUNNING if word else None)
+
+    def _listed(self, row: Mapping[str, Any]) -> Listed | None:
+        """A creation in the list. An older one is known by its job: where the list names none, it cannot be polled."""
+        newer = _newer_id(row)
+        inner = _inner_job_id(row)
+        job_id = _id_or_none(newer or (row.get("job_id") if inner is None else inner))
+        if job_id is None:
+            return None
+        created = _field(row, "created_at")
+        return Listed(
+            job_id=job_id,
+            kind=self.kind_or_default(word(row.get("type")) or _ANY_TYPE),
+            created_at=moment(created) or unix_moment(created),
+            reference=None if newer else _id_or_none(row.get("creation_id")),
+        )
 
     def _finished_creation(self, job: Job) -> str | None:
         """The creation whose result is the only thing left to ask for; None while the job is not known to be over.
@@ -298,6 +332,13 @@ def _id_or_none(value: object) -> str | None:
         return _id(value, field="creation_id")
     except Unreadable:
         return None
+
+
+def _next_page(data: Mapping[str, Any], rows: Sequence[object], cursor: str | None) -> str | None:
+    """The number of the next page, if this one is full."""
+    size = number(_field(data, "page_size"))
+    full = len(rows) >= (size if size is not None and size > 0 else _PAGE_SIZE)
+    return str(int(cursor or 1) + 1) if full else None
 
 
 def _catalog_rows(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

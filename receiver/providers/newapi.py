@@ -8,9 +8,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import Field, PositiveInt, SecretStr
 
 from receiver.backoff import asked_to_wait
 from receiver.errors import InvalidBody, NotFound, RateLimited, RequestFailed, Unreadable
@@ -21,6 +23,8 @@ from receiver.models import (
     Event,
     Failure,
     Job,
+    Listed,
+    Listing,
     Offer,
     Output,
     Reading,
@@ -32,6 +36,7 @@ from receiver.models import (
 )
 from receiver.providers.base import (
     Provider,
+    ProviderSettings,
     event_key,
     expect_job,
     identifier,
@@ -59,10 +64,22 @@ _CONTENT = re.compile(r"/v1/videos/[^/]+/content/?\Z")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%?")
 _DATA_URL = re.compile(r"data:([a-z]+/([a-z0-9.+-]+))(?:;[a-z0-9=._-]+)*;base64", re.ASCII | re.IGNORECASE)
 
+_TASKS = "/api/task/self"
+_PAGE_SIZE = 100
+
+
+class NewAPISettings(ProviderSettings):
+    user_token: SecretStr | None = Field(default=None, min_length=1)
+    """The access token of your account, which is not the API key: with it, the gateway can be asked for your tasks."""
+    user_id: PositiveInt | None = None
+    """The number of your account, which most builds want to see beside that token."""
+
 
 class NewAPI(Provider):
     name = "newapi"
     sends_webhooks = False
+    settings: NewAPISettings
+    settings_class = NewAPISettings
     # It folds the words of many upstreams itself, but not in every build and not on every route.
     statuses = {
         "queued": Status.QUEUED,
@@ -154,6 +171,37 @@ class NewAPI(Provider):
     def check(self) -> Sequence[Request]:
         return self.catalog()
 
+    @property
+    def lists_jobs(self) -> bool:  # type: ignore[override] # nobody sets it; it depends on the settings
+        """Only where it is given the token that the list wants."""
+        return self.settings.user_token is not None
+
+    def listing(self, cursor: str | None = None) -> Request:
+        return Request(path=f"{_TASKS}?p={cursor or 1}&page_size={_PAGE_SIZE}")
+
+    def read_listing(self, response: Response, cursor: str | None = None) -> Listing:
+        answer = self.answered(response)
+        page = answer.get("data")
+        rows = page.get("items") if isinstance(page, dict) else None
+        # Many a refusal comes with HTTP 200.
+        if answer.get("success") is not True or not isinstance(page, dict) or not isinstance(rows, list):
+            raise RequestFailed(f"the answer is no list of tasks{said(answer)}", retry=False)
+        jobs = (self._listed(row) for row in rows if isinstance(row, dict))
+        return Listing(jobs=tuple(job for job in jobs if job is not None), cursor=_next_page(page, rows))
+
+    def sign_request(self, *, method: str, url: str, body: bytes, now: datetime) -> dict[str, str]:
+        """The list of tasks wants the token of the account in place of the API key; nothing else gets to see it."""
+        token, user_id = self.settings.user_token, self.settings.user_id
+        if token is None or method != "GET" or not urlsplit(url).path.endswith(_TASKS):
+            return {}
+        named = {} if user_id is None else {"New-Api-User": str(user_id)}
+        return {"Authorization": f"Bearer {token.get_secret_value()}", **named}
+
+    @property
+    def confidential(self) -> list[str]:
+        token = self.settings.user_token
+        return [*super().confidential, *([token.get_secret_value()] if token is not None else [])]
+
     def answered(self, response: Response) -> dict[str, Any]:
         """Errors are flat when they are about a task, and an `error` object when they come before that."""
         answer = _readable(response.body)
@@ -174,6 +222,15 @@ class NewAPI(Provider):
         if not about_a_task and (answer.get("error") or code not in (None, "success")):
             raise RequestFailed(told, retry=False)
         return answer
+
+    def _listed(self, row: Mapping[str, Any]) -> Listed | None:
+        """A task in the list, whose own `id` is the number of a row. The last kind's route answers for every task."""
+        try:
+            job_id = identifier(row.get("task_id"), field="task_id")
+        except Unreadable:
+            return None
+        created_at = unix_moment(row.get("submit_time")) or unix_moment(row.get("created_at"))
+        return Listed(job_id=job_id, kind=self.kind_or_default(None), created_at=created_at)
 
     def _event(self, job: Job, task: Mapping[str, Any]) -> Event:
         if "status" not in task:
@@ -218,6 +275,14 @@ def _readable(body: bytes) -> dict[str, Any]:
         return json_object(body)
     except Unreadable:
         return {}
+
+
+def _next_page(page: Mapping[str, Any], rows: Sequence[object]) -> str | None:
+    """The number of the next page, if this one says which it is and that there is more."""
+    number_of_page, size, total = (number(page.get(name)) for name in ("page", "page_size", "total"))
+    if not rows or not isinstance(number_of_page, int) or size is None or total is None or number_of_page < 1:
+        return None
+    return str(number_of_page + 1) if number_of_page * size < total else None
 
 
 def _task(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from receiver.models import (
     Hold,
     Intent,
     Job,
+    KeySet,
     Limits,
     Schedule,
     State,
@@ -34,6 +35,8 @@ class Verdict(StrEnum):
     RECORDED = "recorded"
     HINT = "hint"
     """Not proven; it led to a poll."""
+    INCOMPLETE = "incomplete"
+    """Genuine, but without the result; it led to a poll."""
     UNREADABLE = "unreadable"
     """Genuine, but not understood; kept for a person to look at."""
 
@@ -129,8 +132,8 @@ class Store(ABC):
     def receive(self, record: Record) -> Receipt:
         """Store a delivery, its events and what they mean for their jobs, in one commit.
 
-        An event whose key is known changes nothing but a count. A hint stores no events: it makes its jobs due for a
-        poll.
+        An event whose key is known changes nothing but a count. A hint, or what is incomplete, stores no events: it
+        makes their jobs due for a poll.
         """
 
     @abstractmethod
@@ -140,6 +143,27 @@ class Store(ABC):
     @abstractmethod
     def prove(self) -> None:
         """Commit something, to show that it can be done."""
+
+    # Keys that check signatures
+
+    @abstractmethod
+    def keys(self, source: str) -> KeySet | None:
+        """The public keys that were fetched last for a source; None if they never were."""
+
+    @abstractmethod
+    def want_keys(self, source: str) -> None:
+        """Note that none of the keys made a signature, so that they are fetched again soon."""
+
+    @abstractmethod
+    def claim_keys(self, source: str, *, every: timedelta, pause: timedelta) -> bool:
+        """Whether the caller is to fetch them now: there are none, they are so old, or they are wanted.
+
+        At most one caller in any `pause` is.
+        """
+
+    @abstractmethod
+    def keep_keys(self, source: str, found: Sequence[str]) -> None:
+        """Keep the keys that were fetched, in place of those before."""
 
     # Events become dispatches, and dispatches run
 
@@ -286,6 +310,10 @@ class Store(ABC):
         Jobs known only from hints come last, and never get the second half of the budget: anybody can make them up.
         With `learn`, what the provider's answers said overrules `budget`; else the lower of both counts.
         """
+
+    @abstractmethod
+    def spend(self, source: str, *, budget: Budget, learn: bool) -> bool:
+        """Spend one request of the budget, for a call that is no poll. False if none is left, as for `claim_polls`."""
 
     @abstractmethod
     def remember_limits(self, source: str, limits: Limits) -> None:

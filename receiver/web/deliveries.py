@@ -49,6 +49,9 @@ def receive(path: str = "") -> Response:
         receipt = inbox.accept(configured, delivery, store=store, now=delivery.received_at)
     except Refused as refused:
         return _refuse(delivery, refused)
+    acknowledgement = configured.provider.acknowledgement
+    if acknowledgement is not None:
+        return Response(acknowledgement, status=HTTPStatus.OK, mimetype="application/json")
     return _answer(HTTPStatus.OK if receipt.repeated else HTTPStatus.ACCEPTED)
 
 

@@ -10,8 +10,10 @@ from receiver.config import load
 from receiver.store import open_store
 from tests.cli.conftest import TABLES
 from tests.running import SECRET, Running, free_port
+from tests.support import sample
 
 UNSIGNED = '[sources.creativeai]\nprovider = "creativeai"\nunsigned = true\napi_key = "key"'
+FORGE = '[sources.forge]\nprovider = "generic"\npreset = "github"\nsecrets = ["the-secret-of-the-forge"]'
 TYPES = [
     "video.generation.completed",
     "video.generation.failed",
@@ -26,7 +28,7 @@ TYPES = [
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """A receiver that runs; the tests keep apart by their jobs."""
-    receiver = Running(tmp_path_factory.mktemp("running"), "")
+    receiver = Running(tmp_path_factory.mktemp("running"), FORGE)
     with receiver.serving():
         yield receiver
 
@@ -116,6 +118,24 @@ class TestSend:
 
     def test_is_refused_with_another_secret(self, send):
         assert send("--job", "forged", "--secret", "another-secret").exit_code == 1
+
+    def test_sends_a_body_of_ones_own(self, send, running, tmp_path):
+        file = tmp_path / "body.json"
+        file.write_bytes(sample("creativeai/webhooks/voice_completed"))
+
+        assert send("--source", "creativeai", "--body", str(file)).stdout == "202 Accepted\n"
+
+    def test_signs_as_the_provider_of_the_source_does(self, send, tmp_path):
+        file = tmp_path / "body.json"
+        file.write_text('{"zen": "Keep it logically awesome."}')
+
+        assert send("--source", "forge", "--body", str(file)).stdout == "202 Accepted\n"
+
+    def test_makes_up_only_what_creativeai_sends(self, send):
+        result = send("--source", "forge")
+
+        assert result.exit_code == 2
+        assert "give the --body that generic would send" in result.stderr
 
     def test_can_go_elsewhere(self, receiver, running):
         result = receiver("send", "--job", "elsewhere", "--url", running.url)

@@ -1,6 +1,7 @@
 """Commands that say what Receiver makes of recorded traffic."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,7 @@ class TestVerify:
     @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"], ids=["u2028", "u2029", "u0085"])
     def test_reads_a_body_that_holds_what_some_take_for_the_end_of_a_line(self, as_json, record, separator):
         body = f'{{"prompt": "first{separator}second"}}'
-        headers = SCHEMES["creativeai"].sign(body.encode(), "secret")
+        headers = SCHEMES["creativeai"].sign(body.encode(), "secret", datetime.now(UTC))
         line = {"scheme": "creativeai", "secret": "secret", "headers": headers, "body": body}
 
         [row] = as_json("verify", record(json.dumps(line, ensure_ascii=False)))

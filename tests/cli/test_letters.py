@@ -157,6 +157,24 @@ class TestBoth:
         assert states(store) == ["dead"] * 3
 
     @pytest.mark.parametrize(("command", "state"), COMMANDS)
+    @pytest.mark.parametrize("named", [True, False])
+    def test_print_an_object_for_each_that_was_changed(self, as_json, letters, command, state, named):
+        ids = letters(3)
+
+        rows = as_json(*command, *(ids if named else ["--type", "*"]))
+
+        assert [row["dispatch"] for row in rows] == ids
+
+    @pytest.mark.parametrize(("command", "state"), COMMANDS)
+    def test_print_an_object_for_each_handler_in_a_dry_run(self, as_json, letters, command, state):
+        letters(2)
+        letters(1, handler="log")
+
+        rows = as_json(*command, "--type", "*", "--dry-run")
+
+        assert rows == [{"handler": "log", "dispatches": 1}, {"handler": "orders", "dispatches": 2}]
+
+    @pytest.mark.parametrize(("command", "state"), COMMANDS)
     @pytest.mark.parametrize(
         ("text", "code", "agreed"),
         [pytest.param("y\n", 0, True, id="yes"), pytest.param("n\n", 1, False, id="no"), ("", 2, False)],

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from receiver.errors import CredentialsRefused, InvalidBody, NotFound, RateLimited, RequestFailed, Unreadable
-from receiver.models import Created, Failure, Job, Output, Reading, Response, Status
+from receiver.models import Created, Failure, Job, Listed, Output, Reading, Request, Response, Status
 from receiver.providers.kpainter import KPainter
 from receiver.testing import ProviderContract, make_job
 from tests.support import sample, samples
@@ -59,6 +59,10 @@ def created(name: str, kind: str = "slides_video") -> list[Created]:
     return PROVIDER.read_submission(kind, answer(sample(f"kpainter/submissions/{name}")))
 
 
+def listed(**body: Any) -> Any:
+    return PROVIDER.read_listing(answer(body))
+
+
 def urls(reading: Reading) -> list[str]:
     return [output.url for event in reading.events for output in event.outputs]
 
@@ -66,6 +70,7 @@ def urls(reading: Reading) -> list[str]:
 class TestKPainter(ProviderContract):
     provider_class = KPainter
     answers = {name: (ASKED[name], answer(body)) for name, body in samples("kpainter/polls").items()}
+    listings = {name: answer(body) for name, body in samples("kpainter/listings").items()}
     submissions = {
         **{
             kind: (kind, PROMPT, answer(sample("kpainter/submissions/job")))
@@ -594,6 +599,119 @@ def test_sends_the_api_key_in_both_headers():
 
 def test_sends_no_header_without_an_api_key():
     assert KPainter().authorize() == {}
+
+
+# The list of creations
+
+
+@pytest.mark.parametrize(
+    ("cursor", "path"),
+    [
+        pytest.param(None, "/creations?page=1&page_size=100", id="first"),
+        pytest.param("2", "/creations?page=2&page_size=100", id="next"),
+    ],
+)
+def test_asks_for_a_page_of_its_creations(cursor, path):
+    assert PROVIDER.listing(cursor) == Request(path=path)
+
+
+def test_finds_the_jobs_of_older_creations():
+    listing = PROVIDER.read_listing(answer(sample("kpainter/listings/older")))
+
+    assert listing.jobs == (
+        Listed(
+            job_id="55672",
+            kind="interactive_lesson",
+            created_at=datetime(2026, 3, 9, 16, 5, tzinfo=UTC),
+            reference="10235",
+        ),
+        Listed(
+            job_id="55671", kind="slides_video", created_at=datetime(2026, 3, 9, 16, 0, tzinfo=UTC), reference="10234"
+        ),
+    )
+    assert listing.cursor == "2"
+
+
+def test_finds_newer_creations_without_believing_that_they_have_results():
+    listing = PROVIDER.read_listing(answer(sample("kpainter/listings/newer")))
+
+    assert listing.jobs == (
+        Listed(job_id="cr_02", kind="app", created_at=datetime(2026, 3, 9, 16, 5, tzinfo=UTC)),
+        Listed(job_id="cr_01", kind="video", created_at=datetime(2026, 3, 9, 16, 0, tzinfo=UTC)),
+    )
+    assert listing.cursor is None
+
+
+@pytest.mark.parametrize("name", ["items", "creations", "results", "data"])
+def test_finds_the_list_wherever_it_stands(name):
+    assert listed(**{name: [{"id": "cr_01"}], "total": 1}).jobs == (Listed(job_id="cr_01", kind="creation"),)
+
+
+@pytest.mark.parametrize(
+    ("row", "job_id"),
+    [
+        pytest.param({"job": {"job_id": 55671}}, "55671", id="inside"),
+        pytest.param({"job_id": 55671}, "55671", id="beside"),
+        pytest.param({"creationId": "cr_01"}, "cr_01", id="camel-case"),
+    ],
+)
+def test_knows_a_listed_creation_by_what_it_is_asked_about_with(row, job_id):
+    [job] = listed(items=[row]).jobs
+
+    assert job.job_id == job_id
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({"creation_id": 10233, "status": "ready"}, id="older-without-its-job"),
+        pytest.param({"job": {"job_id": 0}}, id="zero"),
+        pytest.param({"id": 55671}, id="number-of-something"),
+        pytest.param({"id": "cr_" + "x" * 256}, id="too-long"),
+        pytest.param({}, id="nothing"),
+        pytest.param(None, id="null"),
+        pytest.param("cr_01", id="text"),
+    ],
+)
+def test_leaves_out_what_it_could_not_ask_about(row):
+    assert listed(items=[row]).jobs == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [("web_app", "interactive_lesson"), ("ai_video", "creation"), ("video", "video"), (None, "creation")],
+)
+def test_tells_the_kind_of_a_listed_creation_under_one_name(told, kind):
+    [job] = listed(items=[{"id": "cr_01", "type": told}]).jobs
+
+    assert job.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("page", "cursor"),
+    [
+        pytest.param({"page_size": 2}, "4", id="full"),
+        pytest.param({"pageSize": 2}, "4", id="camel-case"),
+        pytest.param({"page_size": 3}, None, id="not-full"),
+        pytest.param({"page": 3}, None, id="fewer-than-asked-for"),
+        pytest.param({"page_size": True}, None, id="boolean"),
+        pytest.param({"page_size": 0}, None, id="zero"),
+    ],
+)
+def test_goes_on_to_the_next_page_behind_a_full_one(page, cursor):
+    body = {"items": [{"id": "cr_01"}, {"id": "cr_02"}], **page}
+
+    assert PROVIDER.read_listing(answer(body), "3").cursor == cursor
+
+
+def test_goes_on_to_the_second_page_behind_the_first():
+    assert listed(items=[{"id": "cr_01"}], page_size=1).cursor == "2"
+
+
+@pytest.mark.parametrize("body", [{}, {"items": None}, {"data": {"items": []}}])
+def test_takes_an_answer_without_a_list_for_a_failed_request(body):
+    with pytest.raises(RequestFailed, match="no list of creations"):
+        listed(**body)
 
 
 # Errors

@@ -5,15 +5,33 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from receiver.errors import CredentialsRefused, InvalidBody, NotFound, RateLimited, RequestFailed, Unreadable
-from receiver.models import Created, Event, Failure, Job, Offer, Output, Reading, Request, Response, Status, Upload
-from receiver.providers.newapi import NewAPI
+from receiver.models import (
+    Created,
+    Event,
+    Failure,
+    Job,
+    Listed,
+    Offer,
+    Output,
+    Reading,
+    Request,
+    Response,
+    Status,
+    Upload,
+)
+from receiver.outbound import ProviderClient
+from receiver.providers.newapi import NewAPI, NewAPISettings
 from receiver.testing import ProviderContract, make_job
+from tests.scripted import Answer, Scripted, always
 from tests.support import sample, samples
 
 BASE_URL = "https://api.example.com/of/a/test"
 PROVIDER = NewAPI(api_key="sk-example", base_url=BASE_URL)
+SETTINGS = NewAPISettings(user_token=SecretStr("the-user-token"), user_id=7)
+WITH_LIST = NewAPI(api_key="sk-example", base_url=BASE_URL, settings=SETTINGS)
 
 JIMENG = "task_Zq3vT8kYpL0sWm4NcB7xRdH2uJ9fEa61"
 KLING = "task_b1C2d3E4f5G6h7I8j9K0l1M2n3O4p5Q6"
@@ -70,8 +88,13 @@ def submit(**body: Any) -> Request:
     return PROVIDER.submit("videos", {"model": "sora-2", "prompt": "rain on glass"} | body, None)
 
 
+def listed(**page: Any) -> Any:
+    return WITH_LIST.read_listing(answer({"success": True, "message": "", "data": page}))
+
+
 class TestNewAPI(ProviderContract):
     provider_class = NewAPI
+    listings = {name: answer(body) for name, body in samples("newapi/listings").items()}
     answers = {name: polled(name) for name in samples("newapi/polls")}
     submissions = {
         "videos": ("videos", {"model": "sora-2", "prompt": "rain", "seconds": 8}, created("created")),
@@ -88,6 +111,9 @@ class TestNewAPI(ProviderContract):
         ),
         "jimeng": ("jimeng", {"req_key": "jimeng_vgfm_t2v_l20", "prompt": "rain"}, created("created")),
     }
+
+    def configured(self, secrets):
+        return NewAPI(secrets=secrets, base_url=BASE_URL, settings=SETTINGS)
 
 
 # Asking
@@ -591,3 +617,174 @@ def test_takes_an_answer_to_its_check_for_a_proof_of_the_key():
 def test_takes_an_error_for_no_proof_of_the_key():
     with pytest.raises(CredentialsRefused):
         PROVIDER.checked(answer(sample("newapi/errors/bad_token"), status_code=401))
+
+
+# The list of tasks
+
+
+@pytest.mark.parametrize(
+    ("settings", "able"),
+    [
+        pytest.param(SETTINGS, True, id="both"),
+        pytest.param(NewAPISettings(user_token=SecretStr("the-user-token")), True, id="token"),
+        pytest.param(NewAPISettings(user_id=7), False, id="number"),
+        pytest.param(None, False, id="nothing"),
+    ],
+)
+def test_lists_tasks_only_where_it_is_given_the_token_of_the_account(settings, able):
+    assert NewAPI(base_url=BASE_URL, settings=settings).lists_jobs is able
+
+
+def test_takes_no_empty_token_of_an_account():
+    with pytest.raises(ValidationError):
+        NewAPISettings(user_token=SecretStr(""))
+
+
+@pytest.mark.parametrize("user_id", [0, -1, "seven", 1.5])
+def test_takes_no_odd_number_for_that_of_an_account(user_id):
+    with pytest.raises(ValidationError):
+        NewAPISettings(user_id=user_id)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "path"),
+    [
+        pytest.param(None, "/api/task/self?p=1&page_size=100", id="first"),
+        pytest.param("2", "/api/task/self?p=2&page_size=100", id="next"),
+    ],
+)
+def test_asks_for_a_page_of_its_tasks(cursor, path):
+    assert WITH_LIST.listing(cursor) == Request(path=path)
+
+
+def test_sends_the_token_of_the_account_in_place_of_the_api_key_to_the_list():
+    page = Answer(sample("newapi/listings/first"))
+    with Scripted(always(page)) as server, ProviderClient() as client:
+        provider = NewAPI(api_key="sk-example", base_url=f"{server.url}/of/a/test", settings=SETTINGS)
+        client.send(provider, provider.listing())
+
+    [asked] = server.asked
+    assert (asked.headers["authorization"], asked.headers["new-api-user"]) == ("Bearer the-user-token", "7")
+    assert "sk-example" not in str(asked.headers)
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        pytest.param(lambda provider: provider.poll(make_job("/api/task/self", kind="videos")), id="poll"),
+        pytest.param(lambda provider: provider.poll(make_job("task_1", kind="jimeng")), id="poll-by-post"),
+        pytest.param(lambda provider: provider.submit("jimeng", {"req_key": "/api/task/self"}, None), id="submit"),
+        pytest.param(lambda provider: provider.catalog()[0], id="catalog"),
+    ],
+)
+def test_sends_the_token_of_the_account_nowhere_else(request_of):
+    with Scripted(always(Answer({}))) as server, ProviderClient() as client:
+        provider = NewAPI(api_key="sk-example", base_url=server.url, settings=SETTINGS)
+        client.send(provider, request_of(provider))
+
+    [asked] = server.asked
+    assert asked.headers["authorization"] == "Bearer sk-example"
+    assert "new-api-user" not in asked.headers
+    assert "the-user-token" not in str(asked)
+
+
+def test_does_not_send_the_token_of_the_account_where_results_are_fetched():
+    assert WITH_LIST.authorize() == {"Authorization": "Bearer sk-example"}
+
+
+def test_names_no_account_where_none_is_set():
+    provider = NewAPI(base_url=BASE_URL, settings=NewAPISettings(user_token=SecretStr("the-user-token")))
+    url = f"{BASE_URL}{provider.listing().path}"
+
+    proof = provider.sign_request(method="GET", url=url, body=b"", now=datetime.now(UTC))
+
+    assert proof == {"Authorization": "Bearer the-user-token"}
+
+
+def test_keeps_the_token_of_the_account_to_itself():
+    assert WITH_LIST.confidential == ["sk-example", "the-user-token"]
+    assert "the-user-token" not in repr(WITH_LIST) + repr(SETTINGS)
+
+
+def test_finds_the_tasks_on_a_page():
+    listing = WITH_LIST.read_listing(answer(sample("newapi/listings/first")))
+
+    assert listing.jobs == (
+        Listed(
+            job_id="task_c9D8e7F6a5B4c3D2e1F0a9B8c7D6e5F4",
+            kind="generations",
+            created_at=datetime(2025, 10, 9, 8, 55, 1, tzinfo=UTC),
+        ),
+        Listed(job_id=KLING, kind="generations", created_at=datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)),
+    )
+    assert listing.cursor == "2"
+
+
+def test_asks_about_a_listed_task_where_every_task_is_answered():
+    [job] = WITH_LIST.read_listing(answer(sample("newapi/listings/last"))).jobs
+
+    assert WITH_LIST.poll(make_job(job.job_id, kind=job.kind)) == Request(path="/v1/video/generations/task123456")
+
+
+@pytest.mark.parametrize(
+    ("page", "cursor"),
+    [
+        pytest.param({"page": 1, "page_size": 100, "total": 101}, "2", id="more"),
+        pytest.param({"page": 2, "page_size": 100, "total": 201}, "3", id="still-more"),
+        pytest.param({"page": 1, "page_size": 100, "total": 100}, None, id="no-more"),
+        pytest.param({"page": 1, "page_size": 100}, None, id="no-total"),
+        pytest.param({"page_size": 100, "total": 200}, None, id="no-page"),
+        pytest.param({"page": 0, "page_size": 100, "total": 200}, None, id="before-the-first"),
+        pytest.param({"page": "1", "page_size": 100, "total": 200}, None, id="text"),
+        pytest.param({"page": 10**300, "page_size": 1, "total": 10**301}, None, id="absurd"),
+    ],
+)
+def test_goes_on_to_the_next_page_while_there_is_more(page, cursor):
+    assert listed(items=[{"task_id": "task_1"}], **page).cursor == cursor
+
+
+def test_does_not_go_on_behind_an_empty_page():
+    assert listed(items=[], page=1, page_size=100, total=500).cursor is None
+
+
+def test_leaves_out_what_names_no_task():
+    rows = [None, 5, {}, {"id": "task_1"}, {"task_id": 4711}, {"task_id": ""}, {"task_id": "task_1", "submit_time": -1}]
+
+    assert listed(items=rows).jobs == (Listed(job_id="task_1", kind="generations"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "status_code", "error"),
+    [
+        pytest.param("user_token_invalid", 200, RequestFailed, id="refused-with-200"),
+        pytest.param("user_token_invalid", 401, CredentialsRefused, id="refused-with-401"),
+        pytest.param("user_token_unauthorized", 401, CredentialsRefused, id="newer-builds"),
+        pytest.param("upstream_saturated", 429, RateLimited, id="saturated"),
+    ],
+)
+def test_says_why_there_is_no_list(name, status_code, error):
+    refused = answer(sample(f"newapi/errors/{name}"), status_code=status_code)
+
+    with pytest.raises(RequestFailed) as failed:
+        WITH_LIST.read_listing(refused)
+
+    assert type(failed.value) is error
+
+
+def test_passes_on_what_the_gateway_says_about_the_list():
+    with pytest.raises(RequestFailed, match="access token 无效"):
+        WITH_LIST.read_listing(answer(sample("newapi/errors/user_token_invalid")))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"success": True}, id="no-data"),
+        pytest.param({"success": True, "data": []}, id="list"),
+        pytest.param({"success": True, "data": {"items": None}}, id="no-items"),
+        pytest.param({"data": {"items": []}}, id="no-success"),
+    ],
+)
+def test_takes_an_answer_without_a_list_for_a_failed_request(body):
+    with pytest.raises(RequestFailed, match="no list of tasks"):
+        WITH_LIST.read_listing(answer(body))

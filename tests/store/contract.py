@@ -42,6 +42,8 @@ SOURCE = "creative"
 HANDLER = "archive"
 AT = datetime(2026, 3, 9, 16, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+HALF_A_DAY = timedelta(hours=12)
 LAPSED = timedelta(seconds=-1)
 DUE = Schedule(first=timedelta(0), every={timedelta(0): timedelta(seconds=10)}, deadline=HOUR)
 NOT_DUE = replace(DUE, first=HOUR)
@@ -104,11 +106,20 @@ def a_hint(*events: Event, body: bytes | None = None, intent: Intent | None = No
     )
 
 
+def incomplete(*events: Event) -> Record:
+    """A genuine delivery without the result."""
+    return replace(a_hint(*events), trust=Trust.SIGNED, verdict=Verdict.INCOMPLETE)
+
+
 def unreadable(body: bytes = b"<html>") -> Record:
     """A genuine delivery that nobody understands."""
     return Record(
         delivery=a_delivery(body), trust=Trust.SIGNED, verdict=Verdict.UNREADABLE, note="the body is not JSON"
     )
+
+
+def may_fetch(store: Store, source: str = SOURCE) -> bool:
+    return store.claim_keys(source, every=HALF_A_DAY, pause=MINUTE)
 
 
 def refusals(count: int, *, source: str = SOURCE) -> list[Refusal]:
@@ -215,7 +226,7 @@ class StoreContract:
     """Inherit it in a class whose name begins with `Test`, with an `open_store` fixture.
 
     `open_store(**settings)` opens one more store on the same data, which is new for each test. A fixture
-    `let_pass(time)` makes what keeps handlers so much older.
+    `let_pass(time)` makes everything so much older.
     """
 
     @pytest.fixture
@@ -542,6 +553,37 @@ class StoreContract:
 
         assert not store.receive(a_record(an_event())).repeated
         assert the_job(store).status is Status.SUCCEEDED
+
+    def test_what_is_incomplete_is_no_event(self, store):
+        receipt = store.receive(incomplete(an_event()))
+
+        assert (receipt.events, [row["verdict"] for row in all_deliveries(store)]) == ((), ["incomplete"])
+
+    def test_what_is_incomplete_makes_its_job_due(self, store):
+        store.receive(incomplete(an_event()))
+
+        [job] = store.due_jobs(SOURCE, limit=10)
+        assert (job.job_id, job.status, job.origin) == ("job_1", Status.QUEUED, Origin.EVENT)
+
+    def test_what_is_incomplete_proves_a_job_that_was_only_hinted_at(self, store):
+        store.receive(a_hint(an_event()))
+        store.claim_polls(SOURCE, budget=PLENTY, learn=False, limit=1, lease=HOUR)
+
+        store.receive(incomplete(an_event()))
+
+        assert store.job(SOURCE, "job_1").origin is Origin.EVENT
+
+    def test_what_is_incomplete_is_not_bounded_like_hints(self, open_store):
+        store = open_store(max_hints=1, max_hint_body=1)
+        for number in range(3):
+            store.receive(incomplete(an_event(f"job_{number}")))
+
+        assert [row["body"] for row in all_deliveries(store)] == [
+            b"job_2:succeeded",
+            b"job_1:succeeded",
+            b"job_0:succeeded",
+        ]
+        assert len(store.due_jobs(SOURCE, limit=10)) == 3
 
     def test_jobs_known_only_from_hints_are_bounded_for_each_source(self, open_store):
         store = open_store(max_hints=3)
@@ -1961,6 +2003,52 @@ class StoreContract:
 
         assert claim_polls(store) == ["job_1"]
 
+    # Requests that are no polls
+
+    def test_spends_no_more_requests_than_the_budget_allows(self, store):
+        spent = [store.spend(SOURCE, budget=Budget(2, per=HOUR), learn=True) for _ in range(4)]
+
+        assert spent == [True, True, False, False]
+
+    def test_polls_and_other_requests_share_the_budget(self, store):
+        track(store, *[f"job_{number}" for number in range(5)])
+        budget = Budget(3, per=HOUR)
+        store.spend(SOURCE, budget=budget, learn=True)
+
+        assert len(claim_polls(store, budget=budget)) == 2
+        assert not store.spend(SOURCE, budget=budget, learn=True)
+
+    def test_stores_share_the_budget_of_other_requests(self, store, open_store):
+        stores, budget = [store, open_store()], Budget(5, per=HOUR)
+
+        spent = at_once(*[lambda store=store: store.spend(SOURCE, budget=budget, learn=True) for store in stores * 5])
+
+        assert sum(spent) == 5
+
+    def test_other_requests_of_one_source_leave_the_others_theirs(self, store):
+        once = Budget(1, per=HOUR)
+        store.spend(SOURCE, budget=once, learn=True)
+
+        assert store.spend("other", budget=once, learn=True)
+
+    def test_spends_nothing_in_a_pause(self, store):
+        store.remember_limits(SOURCE, Limits(pause=HOUR))
+
+        assert not store.spend(SOURCE, budget=PLENTY, learn=True)
+
+    @pytest.mark.parametrize(
+        ("learn", "spent"), [pytest.param(True, 5, id="learning"), pytest.param(False, 2, id="configured")]
+    )
+    def test_spends_as_many_requests_as_were_learned(self, store, learn, spent):
+        store.remember_limits(SOURCE, Limits(count=5))
+
+        assert sum(store.spend(SOURCE, budget=Budget(2, per=HOUR), learn=learn) for _ in range(10)) == spent
+
+    def test_spends_what_remains_until_the_reset(self, store):
+        store.remember_limits(SOURCE, Limits(count=100, remaining=3, resets_after=HOUR))
+
+        assert sum(store.spend(SOURCE, budget=PLENTY, learn=True) for _ in range(10)) == 3
+
     # Poll answers
 
     def test_a_poll_sets_the_next(self, store):
@@ -2344,3 +2432,65 @@ def succeed(store: Store, job_id: str) -> None:
     dispatch(store, an_event(job_id))
     [claimed] = claim(store)
     store.finish(claimed, DONE)
+
+    # Keys that check signatures
+
+    def test_there_are_no_keys_at_first(self, store):
+        assert store.keys(SOURCE) is None
+        assert may_fetch(store)
+
+    def test_there_are_no_keys_while_they_are_fetched_for_the_first_time(self, store):
+        may_fetch(store)
+
+        assert store.keys(SOURCE) is None
+
+    def test_one_fetches_the_keys_at_a_time(self, store):
+        assert [may_fetch(store), may_fetch(store), may_fetch(store, "other")] == [True, False, True]
+
+    def test_keys_are_kept(self, store):
+        before = datetime.now(UTC)
+        may_fetch(store)
+
+        store.keep_keys(SOURCE, ["one", "two"])
+
+        kept = store.keys(SOURCE)
+        assert kept is not None
+        assert kept.keys == ("one", "two")
+        assert before - timedelta(seconds=1) <= kept.fetched_at <= datetime.now(UTC) + timedelta(seconds=1)
+        assert store.keys("other") is None
+
+    def test_new_keys_replace_the_old(self, store):
+        store.keep_keys(SOURCE, ["one"])
+        store.keep_keys(SOURCE, ["two"])
+
+        assert store.keys(SOURCE).keys == ("two",)
+
+    def test_keys_are_fetched_again_when_they_are_old(self, store, let_pass):
+        store.keep_keys(SOURCE, ["one"])
+        young = may_fetch(store)
+        let_pass(HALF_A_DAY)
+
+        assert [young, may_fetch(store), may_fetch(store)] == [False, True, False]
+
+    def test_keys_are_fetched_again_when_they_are_wanted_but_not_at_once(self, store, let_pass):
+        may_fetch(store)
+        store.keep_keys(SOURCE, ["one"])
+        store.want_keys(SOURCE)
+        at_once = may_fetch(store)
+        let_pass(MINUTE)
+
+        assert [at_once, may_fetch(store), may_fetch(store)] == [False, True, False]
+
+    def test_keys_that_were_fetched_are_wanted_no_longer(self, store, let_pass):
+        store.keep_keys(SOURCE, ["one"])
+        store.want_keys(SOURCE)
+        store.keep_keys(SOURCE, ["two"])
+        let_pass(MINUTE)
+
+        assert not may_fetch(store)
+
+    def test_keys_that_could_not_be_fetched_are_tried_again_after_a_pause(self, store, let_pass):
+        may_fetch(store)
+        let_pass(MINUTE)
+
+        assert may_fetch(store)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -66,11 +67,22 @@ def refused(app, store):
 
 
 def sign(body, secret=SECRET):
-    return CreativeAI.scheme.sign(body, secret)
+    return CreativeAI.scheme.sign(body, secret, datetime.now(UTC))
 
 
 def post(client, body=BODY, headers=SIGNED, *, path="/webhooks/studio", **more):
     return client.post(path, data=body, headers=headers, **more)
+
+
+# Those who insist
+
+
+def test_answers_as_the_provider_insists(app, client):
+    app.extensions["receiver"].sources["studio"].provider.acknowledgement = '{"code": 200}'
+
+    answers = [post(client), post(client)]
+
+    assert [(answer.status_code, answer.get_json()) for answer in answers] == [(200, {"code": 200})] * 2
 
 
 # New, genuine: 202

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,7 @@ def free_port():
 
 
 def signature(body):
-    [(name, value)] = CreativeAI.scheme.sign(body, SECRET).items()
+    [(name, value)] = CreativeAI.scheme.sign(body, SECRET, datetime.now(UTC)).items()
     return f"{name}: {value}"
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from receiver.clock import to_text
 from receiver.models import Budget
+from receiver.store.sqlite.connection import now_in
 
 
 def requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bool, now: datetime) -> tuple[int, int]:
@@ -29,3 +30,13 @@ def requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bo
 def spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:
     db.executemany("INSERT INTO requests (source, sent_at) VALUES (?, ?)", [(source, to_text(now))] * count)
     db.execute("UPDATE limits SET remaining = max(remaining - ?, 0) WHERE source = ?", (count, source))
+
+
+def spend_one(db: sqlite3.Connection, source: str, budget: Budget, learn: bool) -> bool:
+    """Spend one request, if there is one left."""
+    now = now_in(db)
+    left, _ = requests_left(db, source, budget, learn, now)
+    if left <= 0:
+        return False
+    spend(db, source, 1, now)
+    return True

@@ -5,7 +5,7 @@ import sqlite3
 from datetime import datetime
 
 from receiver.clock import from_text
-from receiver.models import Event, Failure, Hold, Intent, Job, Origin, Output, Standing, Status, Trust, Via
+from receiver.models import Event, Failure, Hold, Intent, Job, KeySet, Origin, Output, Standing, Status, Trust, Via
 
 
 def event_of(row: sqlite3.Row) -> Event:
@@ -67,6 +67,10 @@ def intent_of(row: sqlite3.Row) -> Intent:
         created_at=from_text(row["created_at"]),
         error=row["error"],
     )
+
+
+def key_set_of(row: sqlite3.Row) -> KeySet:
+    return KeySet(keys=tuple(json.loads(row["keys"])), fetched_at=from_text(row["fetched_at"]))
 
 
 def _moment(text: str | None) -> datetime | None:

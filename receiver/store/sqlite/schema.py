@@ -35,6 +35,13 @@ def rank_replays(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def keep_keys(db: Database) -> None:
+    """The keys that providers publish to check their signatures with."""
+    for statement in _KEEP_KEYS:
+        db.execute(statement)
+
+
 def migrate(db: Database) -> None:
     """Bring the tables up to date. Safe to run from every process at once.
 
@@ -262,4 +269,16 @@ _RANK_REPLAYS = (
     "CREATE INDEX dispatches_due ON dispatches (handler, rank, due_at) WHERE state = 'pending'",
     "CREATE INDEX dispatches_replayed ON dispatches (replay_id, state) WHERE replay_id IS NOT NULL",
     "CREATE INDEX dispatches_dead ON dispatches (id) WHERE state = 'dead'",
+)
+
+_KEEP_KEYS = (
+    """
+    CREATE TABLE keys (
+        source TEXT PRIMARY KEY,
+        keys TEXT NOT NULL,
+        fetched_at TEXT,
+        wanted INTEGER NOT NULL DEFAULT 0,      -- a signature was met that none of them made
+        tried_at TEXT
+    ) STRICT
+    """,
 )

@@ -15,16 +15,30 @@ from sqlite_utils import Database
 
 from receiver.clock import from_text, to_text
 from receiver.errors import StoreUnavailable
-from receiver.models import Budget, Claim, Created, Event, Hold, Intent, Job, Limits, Schedule, State, Trust
+from receiver.models import (
+    Budget,
+    Claim,
+    Created,
+    Event,
+    Hold,
+    Intent,
+    Job,
+    KeySet,
+    Limits,
+    Origin,
+    Schedule,
+    State,
+    Trust,
+)
 from receiver.outcomes import Outcome
 from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store, Verdict
-from receiver.store.sqlite import deliveries, dispatches, intents, jobs
+from receiver.store.sqlite import budgets, deliveries, dispatches, intents, jobs, keys
 from receiver.store.sqlite.bell import Bell
 from receiver.store.sqlite.connection import connect, now_in, refuse_network_file_system
 from receiver.store.sqlite.deliveries import count_again, insert_delivery
 from receiver.store.sqlite.events import close_job, known_event, seen_again, store_event
 from receiver.store.sqlite.jobs import insert_job, job_row
-from receiver.store.sqlite.rows import event_of, hold_of, intent_of, job_of
+from receiver.store.sqlite.rows import event_of, hold_of, intent_of, job_of, key_set_of
 from receiver.store.sqlite.schema import migrate
 from receiver.store.sqlite.writer import Writer
 
@@ -119,7 +133,7 @@ class SQLiteStore(Store):
                 {"source": record.delivery.source, "most": self._max_hints},
             )
         for event in record.events:
-            self._make_due(db, event, record.schedules, now)
+            self._make_due(db, event, record, now)
         return Receipt(delivery_id=delivery_id, repeated=row is not None)
 
     def _bounded(self, record: Record) -> Record:
@@ -127,26 +141,28 @@ class SQLiteStore(Store):
             return record
         return replace(record, delivery=replace(record.delivery, body=record.delivery.body[: self._max_hint_body]))
 
-    def _make_due(self, db: sqlite3.Connection, event: Event, schedules: Mapping[str, Schedule], now: datetime) -> None:
-        """Poll the job a hint speaks of at once, but no more often than its schedule asks anyway."""
+    def _make_due(self, db: sqlite3.Connection, event: Event, record: Record, now: datetime) -> None:
+        """Poll the job at once, but no more often than its schedule asks anyway."""
         if event.job_id is None or event.kind is None:
             return
-        schedule = schedules[event.kind]
+        schedule, origin = record.schedules[event.kind], Origin.HINT if record.trust is Trust.HINT else Origin.EVENT
         job = job_row(db, event.source, event.job_id)
         if job is not None:
             db.execute(
                 """
-                UPDATE jobs SET next_poll_at = :now
-                WHERE id = :id AND next_poll_at > :now AND (last_poll_at IS NULL OR last_poll_at < :lately)
+                UPDATE jobs SET origin = iif(origin = 'hint', :origin, origin),
+                    next_poll_at = iif(last_poll_at IS NULL OR last_poll_at < :lately, min(next_poll_at, :now),
+                        next_poll_at)
+                WHERE id = :id AND finished_at IS NULL
                 """,
-                {"id": job["id"], "now": to_text(now), "lately": to_text(now - schedule.shortest)},
+                {"id": job["id"], "now": to_text(now), "lately": to_text(now - schedule.shortest), "origin": origin},
             )
             return
         [hinted] = db.execute(
             "SELECT count(*) FROM jobs WHERE source = ? AND origin = 'hint' AND finished_at IS NULL", (event.source,)
         ).fetchone()
-        if hinted < self._max_hints:
-            insert_job(db, event.source, event.job_id, event.kind, schedule, "hint", now, first_poll=timedelta(0))
+        if origin is Origin.EVENT or hinted < self._max_hints:
+            insert_job(db, event.source, event.job_id, event.kind, schedule, origin, now, first_poll=timedelta(0))
 
     def quarantine(self, refusals: Sequence[Refusal], *, max_count: int) -> None:
         self._writer.run(lambda db: deliveries.quarantine(db, refusals, max_count))
@@ -159,6 +175,26 @@ class SQLiteStore(Store):
                 (to_text(now_in(db)),),
             )
         )
+
+    # Keys that check signatures
+
+    def keys(self, source: str) -> KeySet | None:
+        rows = self._read("SELECT keys, fetched_at FROM keys WHERE source = ? AND fetched_at IS NOT NULL", (source,))
+        return key_set_of(rows[0]) if rows else None
+
+    def want_keys(self, source: str) -> None:
+        # Looking first keeps forgeries from taking the write lock, but for one.
+        if not self._read("SELECT 1 FROM keys WHERE source = ? AND wanted", (source,)):
+            self._writer.run(lambda db: db.execute("UPDATE keys SET wanted = 1 WHERE source = ?", (source,)))
+
+    def claim_keys(self, source: str, *, every: timedelta, pause: timedelta) -> bool:
+        # Looking first keeps an idle pass from taking the write lock.
+        if not self._read(keys.DUE, keys.due_parameters(source, every, pause)):
+            return False
+        return self._writer.run(lambda db: keys.claim(db, source, every, pause))
+
+    def keep_keys(self, source: str, found: Sequence[str]) -> None:
+        self._writer.run(lambda db: keys.keep(db, source, found))
 
     # Events become dispatches, and dispatches run
 
@@ -388,6 +424,9 @@ class SQLiteStore(Store):
         if not self.due_jobs(source, limit=1):
             return []
         return self._writer.run(lambda db: jobs.claim_polls(db, source, budget, learn, limit, lease))
+
+    def spend(self, source: str, *, budget: Budget, learn: bool) -> bool:
+        return self._writer.run(lambda db: budgets.spend_one(db, source, budget, learn))
 
     def remember_limits(self, source: str, limits: Limits) -> None:
         def work(db: sqlite3.Connection) -> None:

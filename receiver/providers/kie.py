@@ -1,0 +1,285 @@
+"""kie.ai: many models behind one API. The signature of its webhooks covers no more than a task's id.
+
+https://docs.kie.ai
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from receiver.backoff import asked_to_wait
+from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed, Unreadable
+from receiver.models import (
+    Budget,
+    CreateCall,
+    Created,
+    Delivery,
+    Event,
+    Failure,
+    Job,
+    Output,
+    Reading,
+    Request,
+    Response,
+    Schedule,
+    Status,
+)
+from receiver.providers.base import (
+    Provider,
+    event_key,
+    expect_job,
+    identifier,
+    json_object,
+    link,
+    said,
+    sentence,
+    understood,
+    unix_moment,
+    word,
+)
+from receiver.signatures import SCHEMES
+
+_SCHEDULE = Schedule(
+    first=timedelta(seconds=3),
+    every={
+        timedelta(0): timedelta(seconds=3),
+        timedelta(seconds=30): timedelta(seconds=10),
+        timedelta(minutes=2): timedelta(seconds=30),
+    },
+    deadline=timedelta(minutes=15),
+)
+
+_RECORDS = {
+    "market": "/api/v1/jobs/recordInfo",
+    "runway": "/api/v1/runway/record-detail",
+    "veo": "/api/v1/veo/record-info",
+}
+_LONGEST_RESULT = 2**20
+
+_FINE = 200
+_GENERATION_FAILED = 501
+_NO_SUCH_TASK = "recordinfo is null"
+# Many of these mean something else than the HTTP status of the same number: whether it may pass by itself.
+_PASSING = {
+    400: False,
+    402: False,  # no credits
+    408: True,  # nothing heard from the model's own provider for ten minutes
+    422: False,
+    433: False,  # the limit of a sub-key
+    455: True,  # maintenance
+    500: True,
+    501: False,
+    505: False,  # switched off
+}
+_PERHAPS_CREATED = (None, 408, 500)
+
+
+class Kie(Provider):
+    name = "kie"
+    base_url = "https://api.kie.ai"
+    scheme = SCHEMES["kie"]
+    acknowledgement = '{"code": 200, "msg": "success"}'
+    # The market's words, those of the older Runway API, and the numbers of Veo's `successFlag`.
+    statuses = {
+        "waiting": Status.QUEUED,
+        "queuing": Status.QUEUED,
+        "wait": Status.QUEUED,
+        "queueing": Status.QUEUED,
+        "generating": Status.RUNNING,
+        "success": Status.SUCCEEDED,
+        "fail": Status.FAILED,
+        "0": Status.RUNNING,
+        "1": Status.SUCCEEDED,
+        "2": Status.FAILED,
+        "3": Status.FAILED,
+    }
+    kinds = {"runway": _SCHEDULE, "veo": _SCHEDULE, "market": _SCHEDULE}
+    # As documented for new tasks of one account; how often they may be asked about is not.
+    budget = Budget(20, per=timedelta(seconds=10))
+    results_last = timedelta(hours=24)
+    create_calls = {
+        "market": CreateCall(path="/api/v1/jobs/createTask", required=("model",), callback="callBackUrl"),
+    }
+
+    def parse(self, delivery: Delivery) -> list[Event]:
+        envelope = json_object(delivery.body)
+        task = envelope.get("data")
+        if not isinstance(task, dict):
+            raise Unreadable("it has no data")
+        kind = "veo" if "successFlag" in task else None
+        return [self._event(delivery.source, kind, _task_id(task), envelope)]
+
+    def poll(self, job: Job) -> Request:
+        return Request(path=f"{_RECORDS[self.kind_or_default(job.kind)]}?taskId={quote(job.job_id, safe='')}")
+
+    def read(self, job: Job, response: Response) -> Reading:
+        try:
+            envelope = self._record(response)
+        except NotFound as error:
+            if self.kind_or_default(job.kind) == "market":
+                raise
+            # How the older APIs say that there is no such task is not documented.
+            raise RequestFailed(str(error)) from error
+        task = envelope.get("data")
+        if not isinstance(task, dict) or _raw_status(task) is None:
+            raise RequestFailed("the answer cannot be understood: it has neither state nor successFlag")
+        expect_job(_task_id(task), job.job_id)
+        with understood():
+            event = self._event(job.source, job.kind, job.job_id or _task_id(task), envelope)
+        ended = event.status is not None and event.status.terminal
+        return Reading(
+            status=event.status,
+            raw_status=event.raw_status,
+            events=(event,) if ended else (),
+            incomplete=event.status is Status.SUCCEEDED and not event.outputs,
+        )
+
+    def read_submission(self, kind: str, response: Response) -> list[Created]:
+        data = self.accepted(response).get("data")
+        if not isinstance(data, dict):
+            raise Unreadable("the answer has no data")
+        return [Created(job_id=identifier(_task_id(data), field="taskId"), kind=kind)]
+
+    def answered(self, response: Response) -> dict[str, Any]:
+        """`code` has the last word where it is an error, behind whichever HTTP status; else that counts."""
+        envelope = _readable(response.body)
+        code = _code(envelope)
+        if code in (None, _FINE) and not 200 <= response.status_code < 300:
+            code = response.status_code
+        told = f"HTTP {response.status_code}, code {code}{_message(envelope)}"
+        if code == 422 and _NO_SUCH_TASK in told.lower():
+            raise NotFound(told)
+        if code == 401:
+            raise CredentialsRefused(told)
+        if code == 429:
+            raise RateLimited(told, retry_after=asked_to_wait(response.headers))
+        if code in _PASSING:
+            raise RequestFailed(told, retry=_PASSING[code])
+        answer = super().answered(response)
+        if code == 404:
+            raise NotFound(told)
+        if code != _FINE:
+            raise RequestFailed(told, retry=False)
+        return answer
+
+    def accepted(self, response: Response) -> dict[str, Any]:
+        if 200 <= response.status_code < 300 and _code(json_object(response.body)) in _PERHAPS_CREATED:
+            raise Unreadable(f"the answer does not say whether there is a task{_message(_readable(response.body))}")
+        return super().accepted(response)
+
+    def check(self) -> Sequence[Request]:
+        return [Request(path=f"{_RECORDS['market']}?taskId=receiver-check")]
+
+    def checked(self, response: Response) -> None:
+        # No documented call both changes nothing and needs no task, so the one asked about is made up: to be told that
+        # there is none takes a good key.
+        try:
+            self.answered(response)
+        except NotFound:
+            return
+
+    def _record(self, response: Response) -> dict[str, Any]:
+        """What is on record of a task. That its generation failed is no failure of the request."""
+        envelope = _readable(response.body)
+        told = _code(envelope) == _GENERATION_FAILED and isinstance(envelope.get("data"), dict)
+        return envelope if told and response.status_code in (200, _GENERATION_FAILED) else self.answered(response)
+
+    def _event(self, source: str, kind: str | None, job_id: str | None, envelope: Mapping[str, Any]) -> Event:
+        task = envelope["data"]
+        job_id = identifier(job_id, field="taskId")
+        raw_status = _raw_status(task)
+        status = self.fold(raw_status)
+        return Event(
+            source=source,
+            key=event_key(job_id, status, raw_status),
+            type=f"task.{status or 'unknown'}",
+            data=task,
+            job_id=job_id,
+            kind=self.kind_or_default(kind),
+            status=status,
+            raw_status=raw_status,
+            outputs=_outputs(task) if status is Status.SUCCEEDED else (),
+            failure=_failure(envelope, task) if status is Status.FAILED else None,
+            occurred_at=unix_moment(task.get("completeTime")),
+        )
+
+
+def _readable(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is; an empty one if it is none."""
+    try:
+        return json_object(body)
+    except Unreadable:
+        return {}
+
+
+def _code(envelope: Mapping[str, Any]) -> int | None:
+    code = envelope.get("code")
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
+def _message(envelope: Mapping[str, Any]) -> str:
+    """The reason, for the end of our own message: `message` when polled, `msg` in callbacks and elsewhere."""
+    return said({"message": _told(envelope)})
+
+
+def _told(envelope: Mapping[str, Any]) -> str | None:
+    return sentence(envelope.get("message")) or sentence(envelope.get("msg"))
+
+
+def _task_id(task: Mapping[str, Any]) -> str | None:
+    """The id that was signed: `taskId`, and in older APIs `task_id`."""
+    for value in (task.get("taskId"), task.get("task_id")):
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return str(value)
+    return None
+
+
+def _raw_status(task: Mapping[str, Any]) -> str | None:
+    """`state`, or `successFlag` as text. `true` and `1.0` are not what is documented, and stay what they are."""
+    flag = task.get("successFlag")
+    return word(task.get("state")) or (
+        None if flag is None else word(flag if isinstance(flag, str) else json.dumps(flag))
+    )
+
+
+def _outputs(task: Mapping[str, Any]) -> tuple[Output, ...]:
+    """The market's results; else Veo's; else the video of the older Runway API.
+
+    https://docs.kie.ai/veo3-api/get-veo-3-video-details
+    https://docs.kie.ai/runway-api/get-ai-video-details
+    """
+    video = _object(task.get("videoInfo")).get("videoUrl")
+    lists = [
+        _result(task.get("resultJson")).get("resultUrls"),
+        _object(task.get("response")).get("resultUrls"),
+        [video],
+    ]
+    found = [[url for value in urls if (url := link(value))] for urls in lists if isinstance(urls, list)]
+    return tuple(map(Output, next(filter(None, found), [])))
+
+
+def _result(text: object) -> Mapping[str, Any]:
+    """The object that is written as JSON inside a text of JSON; an empty one where it is anything else."""
+    if not isinstance(text, str) or len(text) > _LONGEST_RESULT:
+        return _object(text)
+    return _readable(text.encode("utf-8", "replace"))
+
+
+def _failure(envelope: Mapping[str, Any], task: Mapping[str, Any]) -> Failure:
+    """The market's and Runway's names for it, or Veo's; else what the answer says as a whole, if that failed too."""
+    code = next((value for name in ("failCode", "errorCode") if (value := _spelled(task.get(name)))), None)
+    reasons = [sentence(task.get(name)) for name in ("failMsg", "errorMessage")]
+    overall = _told(envelope) if _code(envelope) != _FINE else None
+    return Failure(next(filter(None, [*reasons, overall]), "no reason given"), code=code)
+
+
+def _spelled(value: object) -> str | None:
+    """A code as text, whether it came as text or as a number."""
+    numbered = isinstance(value, int) and not isinstance(value, bool)
+    return word(str(value) if numbered else value)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
