@@ -23,9 +23,9 @@ from typing import IO, Annotated, Any
 from pydantic import BeforeValidator, SecretStr, field_validator
 
 from receiver import Context, Done, Event, HandlerSettings, PermanentError, Router, clock
-from receiver.config import Duration, Size
 from receiver.facts import facts
 from receiver.masking import mask_values
+from receiver.units import Duration, Size
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ")
 _GIVE_UP = range(64, 79)

@@ -1,6 +1,5 @@
 """Send every event on to a URL, as a CloudEvent with a signature by the Standard Webhooks scheme.
 
-https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
@@ -10,18 +9,17 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
 
 from pydantic import Field, Secret, SecretStr, ValidationInfo, field_validator
 
-from receiver import Cancel, Context, Done, Event, HandlerSettings, Job, PermanentError, RetryAfter, Router, clock
+from receiver import Cancel, Context, Done, Event, HandlerSettings, PermanentError, RetryAfter, Router, clock
 from receiver.backoff import retry_after
-from receiver.config import Duration
+from receiver.cloudevents import CONTENT_TYPE, cloud_event
 from receiver.errors import RequestFailed
-from receiver.facts import facts
 from receiver.models import Response
 from receiver.outbound import HandlerClient, is_public, without_query
 from receiver.outbound.addresses import checked_url
+from receiver.units import Duration
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([\t -~]*[!-~])?")
@@ -125,7 +123,7 @@ def forward(event: Event, context: Context) -> Done | Cancel:
             settings.url.get_secret_value(),
             headers={
                 **{name: value.get_secret_value() for name, value in settings.headers.items()},
-                "Content-Type": "application/cloudevents+json",
+                "Content-Type": CONTENT_TYPE,
                 "webhook-id": context.idempotency_key,
                 "webhook-timestamp": str(timestamp),
                 "webhook-signature": signatures(context.idempotency_key, timestamp, body, settings.secrets),
@@ -139,24 +137,6 @@ def forward(event: Event, context: Context) -> Done | Cancel:
             raise
         raise PermanentError(f"{context.table} url: {error}") from None
     return _answered(response, settings.url, context.table)
-
-
-def cloud_event(event: Event, job: Job | None, *, include_data: bool) -> dict[str, Any]:
-    """The event in CloudEvents' words; its `data` is the event in ours, and `data.data` what the provider said."""
-    attributes = {
-        "specversion": "1.0",
-        # Not the dispatch's key: a replay tells the same fact.
-        "id": event.key,
-        "source": event.source,
-        "type": event.type,
-        "subject": event.job_id,
-        "time": clock.to_text(moment) if (moment := event.occurred_at or event.recorded_at) else None,
-        "datacontenttype": "application/json",
-    }
-    data = facts(event, job)
-    if include_data:
-        data["data"] = dict(event.data)
-    return {**{name: value for name, value in attributes.items() if value}, "data": data}
 
 
 def signatures(webhook_id: str, timestamp: int, body: bytes, secrets: Iterable[SecretStr]) -> str:

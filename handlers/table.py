@@ -21,7 +21,7 @@ from sqlite_utils import Database
 
 from receiver import Context, Event, Failure, HandlerSettings, Job, PermanentError, Router
 from receiver.clock import to_text
-from receiver.config import Duration
+from receiver.units import Duration
 from receiver.files import sync_directory
 
 _SQLITE = "sqlite:///"

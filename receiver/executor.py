@@ -2,12 +2,13 @@
 
 import json
 import logging
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from receiver import clock
 from receiver.backoff import next_attempt
 from receiver.masking import mask_urls
-from receiver.models import Access, Claim
+from receiver.models import Access, Claim, Output
 from receiver.outbound import HandlerClient
 from receiver.outcomes import Cancel, Decision, Done, Outcome, PermanentError, RetryAfter, Snooze
 from receiver.routing import BoundLogger, Context, Handler
@@ -20,9 +21,17 @@ _LONGEST_SNOOZE = timedelta(days=3650)
 
 
 def run(
-    claim: Claim, handler: Handler, *, access: Access | None = None, client: HandlerClient | None = None
+    claim: Claim,
+    handler: Handler,
+    *,
+    access: Access | None = None,
+    client: HandlerClient | None = None,
+    refresh: Callable[[], Sequence[Output]] | None = None,
 ) -> Outcome:
-    """What the handler made of the event. `access` opens the source's own addresses, `client` is for all others."""
+    """What the handler made of the event.
+
+    `access` opens the source's own addresses, `client` is for all others, `refresh` asks for the outputs anew.
+    """
     if claim.attempt > handler.max_attempts:
         # Each attempt before took its worker down, so there was nobody to count it.
         return Outcome(decision=Decision.DEAD, error="the worker died or froze in every attempt")
@@ -35,6 +44,7 @@ def run(
         deadline=clock.now() + handler.timeout,
         access=access,
         client=client,
+        refresh=refresh,
         log=BoundLogger(handler.name, event_id=claim.event.id, job=claim.event.job_id, attempt=claim.attempt),
     )
     try:

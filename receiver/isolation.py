@@ -21,7 +21,9 @@ from receiver.config import load
 from receiver.models import Claim
 from receiver.outbound import HandlerClient
 from receiver.outcomes import Decision, Outcome
+from receiver.refresh import refresher
 from receiver.routing import Handler
+from receiver.store import open_store
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -60,7 +62,13 @@ def main(config_file: str, descriptor: str) -> None:
     logs.configure(config.log_format)
     [handler] = [handler for handler in plugins.handlers(config) if handler.name == claim.handler]
     source = plugins.sources(config).get(claim.event.source)
-    outcome = executor.run(claim, handler, access=source.access if source else None, client=HandlerClient())
+    outcome = executor.run(
+        claim,
+        handler,
+        access=source.access if source else None,
+        client=HandlerClient(),
+        refresh=refresher(claim, source, lambda: contextlib.closing(open_store(config))),
+    )
     with open(int(descriptor), "wb") as told:
         told.write(
             json.dumps(

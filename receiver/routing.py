@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from receiver.models import Access, Budget, Event, Job, Status
+from receiver.models import Access, Budget, Event, Job, Output, Status
 
 if TYPE_CHECKING:
     from receiver.outbound import HandlerClient
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 class HandlerSettings(BaseModel):
     """Base of a handler's own settings: the keys of its table that are not Receiver's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class BoundLogger(logging.LoggerAdapter[logging.Logger]):
@@ -61,6 +61,11 @@ class Context:
     """A logger that says which event, job and attempt its lines are about."""
     access: Access | None = None
     """What `authorized` outputs are fetched with: give it to `download` or `save_all`."""
+    refresh: Callable[[], Sequence[Output]] | None = field(default=None, repr=False)
+    """Asks the provider for the event's outputs as it names them now: URLs expire. None where nobody can be asked.
+
+    It spends requests of the source's budget, and raises `RequestFailed` if there is no answer.
+    """
 
     @property
     def table(self) -> str:

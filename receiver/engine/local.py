@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from receiver.inbox import Source
 from receiver.models import Claim, Event, Hold
 from receiver.outbound import HandlerClient
 from receiver.outcomes import Outcome
+from receiver.refresh import refresher
 from receiver.routing import Handler
 from receiver.signals import announce
 from receiver.store.base import Store
@@ -181,7 +183,13 @@ class LocalEngine:
         if handler.isolated and self._isolate is not None:
             return self._isolate(claim, handler)
         source = self._sources.get(claim.event.source)
-        return executor.run(claim, handler, access=source.access if source else None, client=self._client)
+        return executor.run(
+            claim,
+            handler,
+            access=source.access if source else None,
+            client=self._client,
+            refresh=refresher(claim, source, lambda: nullcontext(self._store)),
+        )
 
     def _abandon_overdue(self) -> None:
         for run in [run for run in self._running() if run.overdue]:

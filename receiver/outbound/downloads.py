@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from receiver.errors import AddressRefused, RequestFailed, TooLarge
+from receiver.errors import AddressRefused, CredentialsRefused, RequestFailed, TooLarge
 from receiver.models import Access
 from receiver.outbound.addresses import checked_url, host_of, without_query
 from receiver.outbound.answers import COMPRESSED, Answer, is_strong
@@ -56,7 +56,9 @@ def download(
     Raises:
         AddressRefused: the URL, or one it redirects to, is not HTTP, has a password or leads to a private address.
         TooLarge: the file is over the size limit.
-        RequestFailed: it did not arrive whole or in time; what did arrive is in the file.
+        CredentialsRefused: an address that the access covers does not accept it.
+        RequestFailed: it did not arrive whole or in time; what did arrive is in the file. `status` is the HTTP status
+            that it was refused with.
     """
     deadline = deadline_after(timeout)
     target = _Target(file, max_bytes, started or _ignore)
@@ -82,9 +84,13 @@ def download(
                     case 200:
                         target.start_again()
                         return target.save(answer, here)
+                    case 401 if covered:
+                        raise CredentialsRefused(
+                            f"{answer.host} answers HTTP 401: it does not accept the source's api_key", status=401
+                        )
                     case status:
                         retry = status >= 500 or status in _TRY_LATER
-                        raise RequestFailed(f"{answer.host} answers HTTP {status}", retry=retry)
+                        raise RequestFailed(f"{answer.host} answers HTTP {status}", retry=retry, status=status)
     raise RequestFailed(f"{host_of(here)} redirects too often", retry=False)
 
 

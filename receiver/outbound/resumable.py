@@ -1,46 +1,32 @@
 """Files fetched over several attempts, each kept under the hash of its content."""
 
-import fcntl
 import hashlib
-import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from io import BufferedRandom
-from pathlib import Path
-from typing import BinaryIO
 
-from receiver import clock
 from receiver.errors import AddressRefused, RequestFailed, TooLarge
-from receiver.files import sync_directory
 from receiver.models import Access, Output
 from receiver.outbound.addresses import checked_url, host_of, without_query
-from receiver.outbound.downloads import download
+from receiver.outbound.downloads import Download, download
 from receiver.outbound.extensions import extension, fault
 from receiver.outbound.network import deadline_after
+from receiver.outbound.places import Place
+from receiver.outbound.progress import Progress, Saved, opened, progress_of
 
-_KEPT = timedelta(days=7)
+__all__ = ["Saved", "save_all"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Saved:
-    """A file that arrived whole and is in its place."""
-
-    url: str
-    """Where it was asked for, without the query."""
-    file: str
-    """Its name: the hash of its content, and an extension if one is known."""
-    bytes: int
-    sha256: str
-    content_type: str | None
+# What servers say to a URL that has expired. Google's storage says 400.
+_EXPIRED = {400, 401, 403, 404, 410}
 
 
 def save_all(
     outputs: Sequence[Output],
-    directory: Path,
+    place: Place,
     *,
     key: str,
     max_bytes: int,
@@ -48,25 +34,29 @@ def save_all(
     allow_private: bool = False,
     access: Access | None = None,
     kind: str | None = None,
+    refresh: Callable[[], Sequence[Output]] | None = None,
     saved: Callable[[Saved], None] | None = None,
 ) -> list[Saved]:
-    """Fetch outputs into a directory; with the key of an earlier call, go on where that one stopped.
+    """Fetch outputs and put them into a place; with the key of an earlier call, go on where that one stopped.
 
     Those that are `authorized` are fetched with the access. `kind` is the job's: where it promises media, a page is
-    not taken for it. `saved` is called with each file once it is in its place, perhaps again in the next call.
+    not taken for it. `refresh` tells the same outputs anew, where the URL of one has expired; it is asked once for
+    each of them at most. `saved` is called with each file once it is in its place, perhaps again in the next call.
 
     Raises:
         BlockingIOError: an earlier call with this key is still at it.
         AddressRefused, TooLarge: one of them is not to be had; what was noted for this key is thrown away.
         RequestFailed: one of them did not arrive whole, or all of them not in time; the next call goes on from there.
-            Or what arrived is not the file; the next call fetches it anew.
+            Or what arrived is not the file; the next call fetches it anew. Or it could not be put into the place; the
+            next call puts it there and does not fetch it.
     """
     deadline = deadline_after(timeout)
-    with _progress(directory, key) as progress:
+    with progress_of(place.partials, key) as progress:
+        fetcher = _Fetcher(outputs, progress, deadline, max_bytes, allow_private, access, kind, refresh)
         try:
-            for output in outputs[len(progress.saved) :]:
-                own = access if output.authorized else None
-                file = _save(output.url, directory, progress, deadline, max_bytes, allow_private, own, kind)
+            for index in range(len(progress.saved), len(outputs)):
+                file = progress.waiting() or fetcher.fetch(index)
+                place.put(progress.part, file.file, content_type=file.content_type)
                 if saved is not None:
                     saved(file)
                 progress.add(file)
@@ -78,103 +68,84 @@ def save_all(
 
 
 @dataclass
-class _Progress:
-    """What the calls so far have got: whole files, a part of the next, and notes, which are locked meanwhile."""
+class _Fetcher:
+    """Fetches one output after the other, and those whose URL has expired from a fresh one."""
 
-    notes: Path
-    part: Path
-    file: BinaryIO
-    """The notes, open."""
-    saved: list[Saved]
-    etag: str | None
-    """The version that the part is of."""
+    outputs: Sequence[Output]
+    progress: Progress
+    deadline: float
+    max_bytes: int
+    allow_private: bool
+    access: Access | None
+    kind: str | None
+    refresh: Callable[[], Sequence[Output]] | None
+    fresh: Sequence[Output] = ()
+    """All outputs, as they were told when one was asked for anew."""
 
-    def add(self, saved: Saved) -> None:
-        self.saved.append(saved)
-        self.started(None)
+    def fetch(self, index: int) -> Saved:
+        output = self._named_now(index) or self.outputs[index]
+        try:
+            return self._fetch(index, output)
+        except RequestFailed as refused:
+            # The adapter builds the URLs of authorized outputs by itself, always the same.
+            if self.refresh is None or output.authorized or refused.status not in _EXPIRED:
+                raise
+            fresh = self._asked_anew(index, self.refresh, refused)
+            if fresh.url == output.url:
+                raise
+        return self._fetch(index, fresh)
 
-    def started(self, etag: str | None) -> None:
-        self.etag = etag
-        self.file.seek(0)
-        self.file.truncate()
-        self.file.write(json.dumps({"saved": [asdict(saved) for saved in self.saved], "etag": etag}).encode())
-        self.file.flush()
+    def _asked_anew(self, index: int, refresh: Callable[[], Sequence[Output]], refused: RequestFailed) -> Output:
+        try:
+            self.fresh = refresh()
+            if fresh := self._named_now(index):
+                return fresh
+            raise RequestFailed(f"the provider names {len(self.fresh)} results now, not {len(self.outputs)}")
+        except RequestFailed as error:
+            # As such, whatever it was: that the provider's answer is too large says nothing about the file.
+            raise RequestFailed(f"{refused}, and there is no fresh URL: {error}", status=refused.status) from None
 
-    def forget(self) -> None:
-        self.part.unlink(missing_ok=True)
-        self.notes.unlink(missing_ok=True)
+    def _named_now(self, index: int) -> Output | None:
+        """The same output among the fresh ones, by its address or else its position; None where neither tells."""
+        here = without_query(self.outputs[index].url)
+        same = [output for output in self.fresh if without_query(output.url) == here]
+        if len(same) == 1:
+            return same[0]
+        return self.fresh[index] if len(self.fresh) == len(self.outputs) else None
 
-
-@contextmanager
-def _progress(directory: Path, key: str) -> Iterator[_Progress]:
-    """The progress of the calls with this key, for one of them at a time."""
-    name = hashlib.sha256(key.encode()).hexdigest()
-    partials = _partials(directory)
-    notes, part = partials / f"{name}.json", partials / f"{name}.part"
-    with _opened(notes) as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        saved, etag = _noted(file)
-        yield _Progress(notes, part, file, saved, etag)
-
-
-def _partials(directory: Path) -> Path:
-    """The folder of what is not complete, without what nobody came back for."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partials = directory / ".partial"
-    partials.mkdir(mode=0o700, exist_ok=True)
-    for path in partials.iterdir():
-        with suppress(FileNotFoundError):
-            if path.lstat().st_mtime < clock.now().timestamp() - _KEPT.total_seconds():
-                path.unlink()
-    return partials
-
-
-def _noted(file: BinaryIO) -> tuple[list[Saved], str | None]:
-    """What the notes say; nothing if they are new or damaged."""
-    try:
-        noted = json.load(file)
-        return [Saved(**saved) for saved in noted["saved"]], noted["etag"]
-    except (ValueError, TypeError, KeyError):
-        return [], None
-
-
-def _save(
-    url: str,
-    directory: Path,
-    progress: _Progress,
-    deadline: float,
-    max_bytes: int,
-    allow_private: bool,
-    access: Access | None,
-    kind: str | None,
-) -> Saved:
-    with _opened(progress.part) as file:
-        got = download(
-            url,
-            file,
-            max_bytes=max_bytes,
-            timeout=timedelta(seconds=deadline - time.monotonic()),
-            allow_private=allow_private,
-            offset=file.seek(0, os.SEEK_END),
-            etag=progress.etag,
-            started=progress.started,
-            access=access,
-        )
-        if wrong := fault(file, got.content_type, url, kind):
-            file.truncate(0)
-            progress.started(None)
-            raise RequestFailed(f"{host_of(checked_url(url))} sent {wrong}")
-        os.fsync(file.fileno())
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    name = digest + extension(got.content_type, url)
-    # Replaces a symbolic link of that name, and does not follow it.
-    progress.part.replace(directory / name)
-    sync_directory(directory)
-    return Saved(url=without_query(url), file=name, bytes=got.size, sha256=digest, content_type=got.content_type)
+    def _fetch(self, index: int, output: Output) -> Saved:
+        progress, source = self.progress, without_query(output.url)
+        with opened(progress.part) as file:
+            # An etag tells apart the versions of one file, not files: a part from elsewhere is none of this one.
+            same = progress.url == source
+            got = download(
+                output.url,
+                file,
+                max_bytes=self.max_bytes,
+                timeout=timedelta(seconds=self.deadline - time.monotonic()),
+                allow_private=self.allow_private,
+                offset=file.seek(0, os.SEEK_END) if same else 0,
+                etag=progress.etag if same else None,
+                started=partial(progress.started, source),
+                access=self.access if output.authorized else None,
+            )
+            if wrong := fault(file, got.content_type, output.url, self.kind):
+                file.truncate(0)
+                progress.started(None, None)
+                raise RequestFailed(f"{host_of(checked_url(output.url))} sent {wrong}")
+            os.fsync(file.fileno())
+            arrived = _described(file, got, self.outputs[index].url, output.url)
+        progress.whole(arrived)
+        return arrived
 
 
-def _opened(path: Path) -> BufferedRandom:
-    """The file, made if need be; never what a symbolic link leads to."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-    return os.fdopen(descriptor, "r+b")
+def _described(file: BufferedRandom, got: Download, first_url: str, url: str) -> Saved:
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Saved(
+        url=without_query(first_url),
+        file=digest + extension(got.content_type, url),
+        bytes=got.size,
+        sha256=digest,
+        content_type=got.content_type,
+    )

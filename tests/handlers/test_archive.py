@@ -3,89 +3,37 @@
 import hashlib
 import json
 import os
+import re
 import stat
-import threading
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import receiver_handlers.archive
 from receiver_handlers.archive import Settings, archive, router
 
-from receiver import Cancel, Context, Done, Event, Output, Snooze, Status
-from receiver.errors import RequestFailed
+from receiver import Cancel, Context, Done, Event, Output, Snooze, Status, plugins
+from receiver.config import load
+from receiver.engine.local import LocalEngine
+from receiver.errors import AddressRefused, CredentialsRefused, RequestFailed, TooLarge
+from receiver.inbox import Source
 from receiver.models import Access
-from receiver.testing import make_job
+from receiver.outcomes import Decision
+from receiver.providers.creativeai import CreativeAI
+from receiver.testing import make_event, make_job, run_handler
+from tests.media import FILM, FILM_HASH, serving
+from tests.scripted import Answer, Scripted, always, job
+from tests.store.contract import SOURCE, a_record, an_event, the_dispatch
 
-FILM = b"film" * 50_000
-FILM_HASH = hashlib.sha256(FILM).hexdigest()
 PLAN = timedelta(minutes=1)
-
-
-class Storage(ThreadingHTTPServer):
-    """A storage server that knows parts and versions, and can break off."""
-
-    daemon_threads = False
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.files = {}
-        self.requests = []
-        self.keys = []
-        self.cut = {}
-        """How many bytes of a path to send before the connection breaks, once."""
-        self.asked = threading.Event()
-        self.open = threading.Event()
-        self.open.set()
-
-    def put(self, path, body=FILM, *, content_type="video/mp4", etag='"v1"'):
-        self.files[path] = (body, content_type, etag)
-        return self.url(path)
-
-    def url(self, path):
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        path = self.path.partition("?")[0]
-        asked = self.headers["Range"]
-        self.server.requests.append((path, asked))
-        self.server.keys.append(self.headers["Authorization"])
-        self.server.asked.set()
-        self.server.open.wait()
-        if path not in self.server.files:
-            self.send_error(404)
-            return
-        body, content_type, etag = self.server.files[path]
-        start = int(asked[6:-1]) if asked and self.headers["If-Range"] == etag else 0
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body) - start))
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        for name, value in [("Content-Type", content_type), ("ETag", etag)]:
-            if value is not None:
-                self.send_header(name, value)
-        self.end_headers()
-        self.close_connection = True
-        self.wfile.write(body[start:][: self.server.cut.pop(path, None)])
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture
 def storage():
-    with Storage() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving() as server:
         yield server
-        server.open.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -121,6 +69,22 @@ def files(directory):
 
 def partials(directory):
     return sorted(path.suffix for path in (directory / ".partial").iterdir())
+
+
+class Told:
+    """What a provider names when it is asked anew."""
+
+    def __init__(self):
+        self.outputs = []
+        self.in_turn = []
+        self.error = None
+        self.count = 0
+
+    def __call__(self):
+        self.count += 1
+        if self.error is not None:
+            raise self.error
+        return self.in_turn.pop(0) if self.in_turn else self.outputs
 
 
 def changed(context, **settings):
@@ -449,6 +413,257 @@ class TestAuthorized:
         assert storage.keys == [None]
 
 
+class TestFresh:
+    """URLs that have expired, and what the provider names in their place."""
+
+    @pytest.fixture
+    def told(self):
+        """What the provider names when it is asked, and how often it was asked."""
+        return Told()
+
+    @pytest.fixture
+    def context(self, context, told):
+        return replace(context, refresh=told)
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+    def test_url_is_asked_for_when_the_old_one_is_refused(self, storage, context, directory, told, status):
+        old = f"{storage.put('/a.mp4')}?signature=old"
+        storage.refused["/a.mp4?signature=old"] = status
+        told.outputs = [Output(f"{storage.url('/a.mp4')}?signature=new")]
+
+        archive(finished(old), context)
+
+        assert files(directory) == [f"{FILM_HASH}.mp4"]
+        assert storage.targets == ["/a.mp4?signature=old", "/a.mp4?signature=new"]
+
+    @pytest.mark.parametrize("status", [408, 429, 500, 503])
+    def test_url_is_not_asked_for_when_the_server_is_in_trouble(self, storage, context, told, status):
+        storage.refused["/a.mp4"] = status
+
+        fail(finished(storage.url("/a.mp4")), context)
+
+        assert told.count == 0
+
+    def test_url_may_be_somewhere_else(self, storage, context, directory, told):
+        told.outputs = [Output(storage.put("/new/place.mp4"))]
+
+        archive(finished(storage.url("/gone.mp4")), context)
+
+        assert files(directory) == [f"{FILM_HASH}.mp4"]
+
+    def test_url_is_not_what_is_reported(self, storage, context, told):
+        told.outputs = [Output(storage.put("/new/place.mp4"))]
+
+        done = archive(finished(storage.url("/gone.mp4")), context)
+
+        assert done.result["saved"][0]["url"] == storage.url("/gone.mp4")
+
+    def test_url_that_is_the_old_one_is_not_tried_twice(self, storage, context, told):
+        event = finished(storage.url("/gone.mp4"))
+        told.outputs = event.outputs
+
+        with pytest.raises(RequestFailed, match=r"^127\.0\.0\.1 answers HTTP 404$"):
+            archive(event, context)
+        assert len(storage.requests) == 1
+
+    def test_url_that_is_refused_too_is_the_last_of_the_attempt(self, storage, context, told):
+        told.outputs = [Output(storage.url("/also-gone.mp4"))]
+
+        fail(finished(storage.url("/gone.mp4")), context)
+
+        assert (told.count, len(storage.requests)) == (1, 2)
+
+    def test_url_is_asked_for_by_each_attempt(self, storage, context, directory, told):
+        event = finished(storage.url("/gone.mp4"))
+        told.outputs = [Output(storage.url("/also-gone.mp4"))]
+        fail(event, context)
+        told.outputs = [Output(storage.put("/here.mp4"))]
+
+        archive(event, context)
+
+        assert files(directory) == [f"{FILM_HASH}.mp4"]
+
+    def test_urls_of_all_outputs_are_asked_for_at_once(self, storage, context, directory, told):
+        told.outputs = [Output(storage.put(f"/new/{n}.png", body=bytes([n]))) for n in range(3)]
+
+        archive(finished(*[storage.url(f"/gone/{n}.png") for n in range(3)]), context)
+
+        assert told.count == 1
+        assert len(files(directory)) == 3
+
+    def test_url_that_expires_meanwhile_is_asked_for_again(self, storage, context, directory, told):
+        storage.put("/b.mp4", body=b"other")
+        first = [Output(storage.put("/a.mp4")), Output(storage.url("/expired.mp4"))]
+        second = [Output(storage.url("/a.mp4")), Output(storage.url("/b.mp4"))]
+        told.in_turn = [first, second]
+
+        archive(finished(storage.url("/gone/a.mp4"), storage.url("/gone/b.mp4")), context)
+
+        assert told.count == 2
+        assert len(files(directory)) == 2
+
+    def test_outputs_are_told_apart_by_their_addresses(self, storage, context, told):
+        one, two = storage.put("/1.png", body=b"1"), storage.put("/2.png", body=b"2")
+        storage.refused = {"/1.png?old": 403, "/2.png?old": 403}
+        told.outputs = [Output(f"{two}?new"), Output(f"{one}?new"), Output(storage.url("/3.png"))]
+
+        done = archive(finished(f"{one}?old", f"{two}?old"), context)
+
+        assert [saved["sha256"] for saved in done.result["saved"]] == [
+            hashlib.sha256(body).hexdigest() for body in (b"1", b"2")
+        ]
+
+    def test_outputs_that_cannot_be_told_apart_are_not_guessed(self, storage, context, told):
+        told.outputs = [Output(storage.put("/x.png")), Output(storage.put("/y.png"))]
+
+        with pytest.raises(
+            RequestFailed, match="HTTP 404, and there is no fresh URL: the provider names 2 results now"
+        ):
+            archive(finished(storage.url("/gone.png")), context)
+
+    def test_output_that_is_not_named_any_more_is_fetched_as_before(self, storage, context, told):
+        storage.put("/2.png", body=b"2")
+        storage.refused["/1.png?old"] = 403
+        told.outputs = [Output(f"{storage.put('/1.png', body=b'1')}?new")]
+
+        done = archive(finished(f"{storage.url('/1.png')}?old", storage.url("/2.png")), context)
+
+        assert len(done.result["saved"]) == 2
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            pytest.param(RequestFailed("creative: no"), id="failed"),
+            pytest.param(TooLarge("creative: no"), id="too-large"),
+            pytest.param(AddressRefused("creative: no"), id="address"),
+        ],
+    )
+    def test_url_that_is_not_to_be_had_is_asked_for_again_later(self, storage, context, told, error):
+        told.error = error
+
+        with pytest.raises(RequestFailed, match="HTTP 404, and there is no fresh URL: creative: no") as failure:
+            archive(finished(storage.url("/gone.mp4")), context)
+        assert type(failure.value) is RequestFailed
+
+    def test_url_to_a_private_address_cancels(self, storage, context, told):
+        storage.refused["/a.mp4"] = 403
+        told.outputs = [Output("ftp://10.0.0.1/a.mp4")]
+
+        assert isinstance(archive(finished(storage.url("/a.mp4")), context), Cancel)
+
+    def test_nobody_can_be_asked_without_a_key(self, storage, context):
+        with pytest.raises(RequestFailed, match=r"HTTP 404$"):
+            archive(finished(storage.url("/gone.mp4")), replace(context, refresh=None))
+
+    def test_part_goes_on_under_a_fresh_signature(self, storage, context, told):
+        event = finished(f"{storage.put('/a.mp4')}?signature=old")
+        storage.cut["/a.mp4"] = 100_000
+        fail(event, context)
+        storage.refused["/a.mp4?signature=old"] = 403
+        told.outputs = [Output(f"{storage.url('/a.mp4')}?signature=new")]
+
+        archive(event, context)
+
+        assert storage.requests[1:] == [("/a.mp4", "bytes=100000-")] * 2
+
+    def test_part_of_what_is_elsewhere_is_fetched_anew(self, storage, context, directory, told):
+        # The etag is the same: it tells apart the versions of one file, not two files.
+        event = finished(storage.put("/a.mp4", etag='"1"'))
+        storage.cut["/a.mp4"] = 100_000
+        fail(event, context)
+        storage.refused["/a.mp4"] = 403
+        other = b"other" * 50_000
+        told.outputs = [Output(storage.put("/b.mp4", body=other, etag='"1"'))]
+
+        archive(event, context)
+
+        assert storage.requests[-1] == ("/b.mp4", None)
+        assert files(directory) == [f"{hashlib.sha256(other).hexdigest()}.mp4"]
+
+    def test_part_from_a_fresh_url_goes_on_in_the_next_attempt(self, storage, context, told):
+        told.outputs = [Output(storage.put("/new.mp4"))]
+        storage.cut["/new.mp4"] = 100_000
+        event = finished(storage.url("/gone.mp4"))
+        fail(event, context)
+
+        archive(event, context)
+
+        assert storage.requests[-1] == ("/new.mp4", "bytes=100000-")
+
+    def test_url_is_not_asked_for_where_the_adapter_builds_it(self, storage, context, told):
+        access = Access(base_url=storage.url(), headers={"Authorization": "Bearer private-key"})
+
+        fail(finished(storage.url("/gone.mp4"), authorized=True), replace(context, access=access))
+
+        assert told.count == 0
+
+    def test_a_key_that_is_not_accepted_is_named(self, storage, context):
+        access = Access(base_url=storage.url(), headers={"Authorization": "Bearer private-key"})
+        storage.refused["/a.mp4"] = 401
+
+        with pytest.raises(CredentialsRefused, match="it does not accept the source's api_key") as failure:
+            archive(finished(storage.url("/a.mp4"), authorized=True), replace(context, access=access))
+        assert "private-key" not in str(failure.value)
+
+    def test_queries_do_not_show(self, storage, context, told):
+        told.outputs = [Output(f"{storage.url('/b.mp4')}?signature=private")]
+
+        with pytest.raises(RequestFailed) as failure:
+            archive(finished(f"{storage.url('/a.mp4')}?signature=private"), context)
+        assert "private" not in str(failure.value)
+
+
+def test_fetches_from_the_url_that_the_provider_names_when_the_stored_one_has_expired(
+    storage, store, directory, tmp_path
+):
+    storage.put("/a.mp4")
+    storage.refused["/a.mp4?signature=old"] = 403
+    receive(store, f"{storage.url('/a.mp4')}?signature=old")
+
+    with Scripted(job("completed", output_url=f"{storage.url('/a.mp4')}?signature=new")) as api:
+        source = Source(SOURCE, CreativeAI(api_key="private-key", base_url=api.url))
+        LocalEngine(store, [configured(tmp_path, directory)], {SOURCE: source}).run_until_idle()
+
+    assert the_dispatch(store)["state"] == "done"
+    assert (directory / f"{FILM_HASH}.mp4").read_bytes() == FILM
+    assert api.paths == ["/v1/video/generations/job_1"]
+
+
+def test_an_author_can_say_what_the_provider_names_anew(storage, directory):
+    fresh = Output(storage.put("/new.mp4"))
+    event = make_event("creativeai", "video", outputs=(Output(storage.url("/gone.mp4")),))
+    settings = {"directory": str(directory), "allow_private": True}
+
+    outcome = run_handler(receiver_handlers.archive, event, settings=settings, refresh=lambda: [fresh])
+
+    assert outcome.decision is Decision.DONE
+
+
+def test_retries_when_the_provider_does_not_know_the_job_any_more(storage, store, directory, tmp_path):
+    receive(store, f"{storage.url('/gone.mp4')}?signature=old")
+
+    with Scripted(always(Answer({"error": {"message": "no such job"}}, status=404))) as api:
+        source = Source(SOURCE, CreativeAI(api_key="private-key", base_url=api.url))
+        LocalEngine(store, [configured(tmp_path, directory)], {SOURCE: source}).run_until_idle()
+
+    row = the_dispatch(store)
+    assert row["state"] == "pending"
+    assert "HTTP 404, and there is no fresh URL: creative: HTTP 404" in row["error"]
+
+
+def configured(folder, directory):
+    """The handler as a configuration switches it on."""
+    file = folder / "receiver.toml"
+    file.write_text(f'[handlers.archive]\ndirectory = "{directory}"\nallow_private = true\nfirst_wait = "1h"\n')
+    [handler] = plugins.handlers(load(file))
+    return handler
+
+
+def receive(store, url):
+    """A finished job whose result is at the URL."""
+    store.receive(a_record(replace(an_event(), outputs=(Output(url),))))
+
+
 class TestContent:
     """What was promised, and what arrived in its place."""
 
@@ -501,18 +716,19 @@ class TestContent:
 
 class TestProvenance:
     def noted(self, directory):
-        return json.loads((directory / f"{FILM_HASH}.provenance.json").read_bytes())
+        return [json.loads(path.read_bytes()) for path in sorted(directory.glob(f"{FILM_HASH}.*.provenance.json"))]
 
     def test_says_where_a_file_came_from(self, storage, context, directory):
         url = storage.put("/a.mp4")
         job = replace(make_job("vgen_abc123", kind="video"), metadata={"user": "Zoë\n"})
         archive(replace(finished(f"{url}?signature=b"), id=7, kind="video"), replace(context, job=job))
 
-        noted = self.noted(directory)
-        [origin] = noted.pop("origins")
-        assert noted == {"sha256": FILM_HASH, "bytes": len(FILM), "content_type": "video/mp4"}
-        assert origin.pop("fetched_at")
-        assert origin == {
+        [noted] = self.noted(directory)
+        assert noted.pop("fetched_at")
+        assert noted == {
+            "sha256": FILM_HASH,
+            "bytes": len(FILM),
+            "content_type": "video/mp4",
             "source": "creative",
             "job": "vgen_abc123",
             "kind": "video",
@@ -522,13 +738,18 @@ class TestProvenance:
             "metadata": {"user": "Zoë\n"},
         }
 
-    def test_is_not_overwritten_by_a_replay(self, storage, context, directory):
+    def test_is_one_file_for_each_origin(self, storage, context, directory):
+        archive(finished(storage.put("/a.mp4")), context)
+
+        [path] = directory.glob("*.provenance.json")
+        assert re.fullmatch(rf"{FILM_HASH}\.[0-9a-f]{{16}}\.provenance\.json", path.name)
+
+    def test_is_not_written_twice_by_a_replay(self, storage, context, directory):
         event = finished(storage.put("/a.mp4"))
         archive(event, context)
-        first = self.noted(directory)
         archive(event, replace(context, idempotency_key="key-2"))
 
-        assert self.noted(directory) == first
+        assert len(self.noted(directory)) == 1
 
     def test_keeps_every_job_that_made_the_same(self, storage, context, directory):
         event = finished(storage.put("/a.mp4"))
@@ -537,13 +758,42 @@ class TestProvenance:
                 other = replace(event, key=f"job_{n}:succeeded")
                 pool.submit(archive, other, replace(context, idempotency_key=f"key-{n}"))
 
-        keys = {origin["key"] for origin in self.noted(directory)["origins"]}
-        assert keys == {f"job_{n}:succeeded" for n in range(8)}
+        assert {noted["key"] for noted in self.noted(directory)} == {f"job_{n}:succeeded" for n in range(8)}
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param({"source": "other"}, id="source"),
+            pytest.param({"key": "vgen_abc123:succeeded\nx"}, id="key"),
+        ],
+    )
+    def test_of_another_origin_has_another_name(self, storage, context, directory, other):
+        event = finished(storage.put("/a.mp4"))
+        archive(event, context)
+        archive(replace(event, **other), context)
+
+        assert len(self.noted(directory)) == 2
 
     def test_can_be_left_out(self, storage, context, directory):
         archive(finished(storage.put("/a.mp4")), changed(context, provenance=False))
 
         assert not list(directory.glob("*.json"))
+
+    def test_is_written_by_a_retry_after_a_crash_before_it(self, storage, context, directory, tmp_path):
+        event = finished(storage.put("/a.mp4"))
+        archive(event, changed(context, directory=str(tmp_path / "elsewhere")))
+        [name] = [path.name for path in (tmp_path / "elsewhere").glob("*.provenance.json")]
+        # What is in its way cannot be replaced: the attempt ends between the two files.
+        (directory / name).mkdir(parents=True)
+        with pytest.raises(OSError, match="directory"):
+            archive(event, context)
+        assert (directory / f"{FILM_HASH}.mp4").exists()
+        (directory / name).rmdir()
+
+        archive(event, context)
+
+        assert files(directory) == [f"{FILM_HASH}.mp4"]
+        assert len(self.noted(directory)) == 1
 
     @pytest.mark.parametrize("body", [b'{"words": []}', b"[]", b'{"origins": 1}', b"\xff"])
     def test_is_kept_apart_from_a_result_that_is_json(self, storage, context, directory, body):
@@ -603,6 +853,13 @@ class TestFiles:
         archive(finished(storage.put("/a.mp4")), changed(context, directory="here/there"))
 
         assert files(tmp_path / "here" / "there") == [f"{FILM_HASH}.mp4"]
+
+
+def test_a_url_needs_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+
+    with pytest.raises(ValueError, match=re.escape('a URL needs fsspec: pip install "ai-media-receiver[s3]"')):
+        Settings(directory="s3://bucket/prefix")
 
 
 def test_sizes_and_durations_are_written_for_people():

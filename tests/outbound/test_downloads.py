@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from receiver.errors import AddressRefused, RequestFailed, TooLarge
+from receiver.errors import AddressRefused, CredentialsRefused, RequestFailed, TooLarge
 from receiver.models import Access
 from receiver.outbound import Download
 from tests.outbound.servers import LATE, PUBLIC, RESET, SOON, endless, fetch, header, http
@@ -128,6 +128,19 @@ class TestDownload:
             fetch(serve(http(status=status)))
 
         assert caught.value.retry is retry
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 503])
+    def test_tells_the_status_that_it_was_refused_with(self, serve, status):
+        with pytest.raises(RequestFailed) as caught:
+            fetch(serve(http(status=status)))
+
+        assert caught.value.status == status
+
+    def test_tells_no_status_where_there_was_no_answer(self, serve):
+        with pytest.raises(RequestFailed) as caught:
+            fetch(serve(b""))
+
+        assert caught.value.status is None
 
     def test_refuses_what_was_compressed_unasked(self, serve):
         with pytest.raises(RequestFailed, match="compresses with gzip"):
@@ -344,6 +357,21 @@ class TestAccess:
         assert "key\n" not in str(caught.value)
         assert "\u00e9" not in str(caught.value)
         assert caught.value.retry is False
+
+    def test_says_that_the_key_is_not_accepted(self, serve):
+        server = serve(http(status=401))
+
+        with pytest.raises(CredentialsRefused, match="it does not accept the source's api_key") as caught:
+            fetch(server, access=access(server.url("")))
+        assert caught.value.status == 401
+
+    def test_elsewhere_says_nothing_of_the_key(self, serve):
+        elsewhere = serve(http(status=401))
+        here = serve(http(status=302, location=elsewhere.url("/")))
+
+        with pytest.raises(RequestFailed, match=r"answers HTTP 401$") as caught:
+            fetch(here, access=access(here.url("")))
+        assert type(caught.value) is RequestFailed
 
 
 class TestResume:
