@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PIP_CACHE_DIR := $(CURDIR)/build/pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers cover drill docs format lock wheel clean
+.PHONY: help install demo test lint types layers cover drill bench docs format lock wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ cover: $(READY) ## Run the tests, with branch coverage
 drill: $(READY) ## Run the long drills, which take a quarter of an hour
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill
+
+bench: $(READY) ## Measure speed, side by side with others, in under ten minutes
+	@$(BIN)/python -m bench
 
 docs: $(READY) ## Write the generated parts of the README anew
 	$(BIN)/cog -r README.md

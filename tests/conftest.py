@@ -16,6 +16,22 @@ def plain_environment(monkeypatch):
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL, with databases for tests to copy."""
+    from tests.postgres import databases
+
+    with databases() as found:
+        yield found
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    """A database of its own for each test, with our tables."""
+    with postgres.copied() as url:
+        yield url
+
+
 @pytest.fixture
 def database(tmp_path):
     """Where the store is."""

@@ -248,5 +248,5 @@ def serve(folder):
         env={**os.environ, "RECEIVER_WEB__WORKERS": "1"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )

@@ -5,20 +5,18 @@ https://filesystem-spec.readthedocs.io/en/latest/api.html#other-known-implementa
 
 import re
 import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from types import ModuleType
 from typing import Any
 
 from receiver.errors import RequestFailed
 from receiver.masking import mask_urls, mask_values
+from receiver.outbound.deadlines import in_time
 from receiver.outbound.network import deadline_after
 from receiver.outbound.places import Place
 
@@ -76,7 +74,7 @@ class Remote(Place):
 
     def put(self, file: Path, name: str, *, content_type: str | None = None, again: bool = False) -> None:
         try:
-            _in_time(self._deadline, partial(self._put, file, name, content_type, again))
+            in_time(self._deadline, partial(self._put, file, name, content_type, again))
         except TimeoutError:
             raise self._failed("took too long") from None
         # The libraries behind fsspec raise whatever they like.
@@ -150,25 +148,6 @@ def _size(fs: Any, path: str) -> int | None:
     except (FileNotFoundError, PermissionError):
         return None
     return int(found["size"]) if found["type"] == "file" else None
-
-
-def _in_time(deadline: float, work: Callable[[], None]) -> None:
-    """Do the work in a thread, which goes on unheard if it is late: most file systems know no time limit.
-
-    Raises:
-        TimeoutError: it is late.
-    """
-    done: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            work()
-            done.set_result(None)
-        except BaseException as error:
-            done.set_exception(error)
-
-    Thread(target=run, name="put", daemon=True).start()
-    done.result(max(deadline - time.monotonic(), 0))
 
 
 def _texts(options: object) -> Iterator[str]:

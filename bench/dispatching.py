@@ -1,0 +1,130 @@
+"""Handlers: how soon and how many, and what acknowledging costs meanwhile; and the memory all that takes."""
+
+import random
+import time
+from pathlib import Path
+from statistics import quantiles
+
+from bench import processes
+from bench.load import Portion, job_id, post, post_steadily
+from bench.plan import Plan
+from bench.receivers import Receiver
+from bench.table import Row, Target
+from bench.tools import FOLDER, BenchError
+
+_STEADY = 300
+_IDLE_EVENTS = 100
+_IDLE_SECONDS = 4.0
+_CONNECTIONS = 16
+_PAUSE = 0.010
+_CONCURRENCY = 16
+
+
+def measure(plan: Plan) -> list[Row]:
+    """All rows about handlers, and the one about memory."""
+    return [*_idle(plan), *_steady(plan), *_sustained(plan)]
+
+
+def _idle(plan: Plan) -> list[Row]:
+    """From the answer to the start of the handler, with nothing else to do."""
+    receiver = Receiver("idle", f'[handlers.stamp]\npath = "{FOLDER / "stamp.py"}"\n')
+    stamps = receiver.folder / "stamps"
+    requests = plan.requests("idle")
+    acknowledged = dict[str, int]()
+    with receiver.web() as web, receiver.running("work", environment={"BENCH_STAMPS": str(stamps)}) as work:
+        _post_one(receiver, requests.portion(1))
+        _wait_for(stamps, 1)
+        pids, before = [*web.pids, *work.pids], time.monotonic()
+        spent = processes.cpu_seconds(pids)
+        time.sleep(_IDLE_SECONDS)
+        share = 100 * (processes.cpu_seconds(pids) - spent) / (time.monotonic() - before)
+        for _ in range(_IDLE_EVENTS):
+            portion = requests.portion(1)
+            acknowledged[job_id(portion.first)] = _post_one(receiver, portion)
+            time.sleep(random.uniform(0.02, 0.1))
+        _wait_for(stamps, 1 + _IDLE_EVENTS)
+    lines = [line.split() for line in stamps.read_text().splitlines()]
+    waits = [(int(at) - acknowledged[job]) / 1e6 for job, at in lines if job in acknowledged]
+    percentiles = quantiles(waits, n=100, method="inclusive")
+    settings = f"{_IDLE_EVENTS} events, a tenth of a second apart"
+    return [
+        Row(key="start-p50", what="ack → handler starts, idle: p50", settings=settings, unit="ms",
+            figures=[percentiles[49]], target=Target(at_most=20)),
+        Row(key="start-p99", what="ack → handler starts, idle: p99", settings=settings, unit="ms",
+            figures=[percentiles[98]], target=Target(at_most=100)),
+        Row(key="idle-cpu", what="web and worker with nothing to do", settings=f"{_IDLE_SECONDS:g} s",
+            unit="% of a core", figures=[share], target=Target(at_most=2)),
+    ]  # fmt: skip
+
+
+def _steady(plan: Plan) -> list[Row]:
+    """Acknowledgements at a rate that a busy site has, while a worker runs handlers."""
+    receiver, requests = Receiver("steady", _noop()), plan.requests("steady")
+    with receiver.web(), receiver.running("work"):
+        post_steadily(receiver.port, requests.portion(_STEADY), rate=_STEADY)
+        runs = [
+            post_steadily(receiver.port, requests.portion(int(_STEADY * plan.seconds)), rate=_STEADY)
+            for _ in range(plan.rounds)
+        ]
+    failed = sum(run.lost + run.wrong for run in runs)
+    if failed:
+        raise BenchError(f"{failed} deliveries at a steady {_STEADY}/s were not acknowledged")
+    settings = "open loop, counted from when each was due; no-op handler runs"
+    return [
+        Row(key=f"steady-p{percent}", what=f"ack at a steady {_STEADY}/s: p{percent}", settings=settings, unit="ms",
+            figures=[run.percentile(percent) for run in runs], target=Target(at_most=at_most))
+        for percent, at_most in ((50, 4), (99, 25))
+    ]  # fmt: skip
+
+
+def _sustained(plan: Plan) -> list[Row]:
+    """Events through a handler, with more of them coming in all the time."""
+    receiver, requests = Receiver("sustained", _noop()), plan.requests("sustained")
+    rates, ingest = list[float](), list[float]()
+    with receiver.web() as web, receiver.running("work") as work:
+        _post(receiver, requests.portion(plan.count(2)), 2)
+        for _ in range(plan.rounds):
+            done, began = _done(receiver), time.monotonic()
+            ingest.append(_post(receiver, requests.portion(plan.count(plan.seconds)), plan.seconds))
+            rates.append((_done(receiver) - done) / (time.monotonic() - began))
+        both = [max(web.children, key=lambda pid: processes.rss([pid])), work.process.pid]
+        resident, shared, events = processes.rss(both), processes.pss(both), receiver.event_count
+    settings = f"concurrency {_CONCURRENCY}; {sum(ingest) / len(ingest):,.0f}/s come in"
+    load = f"after {events:,} events; {shared:.0f} MiB if shared pages are shared out"
+    return [
+        Row(key="noop", what="events through one no-op handler", settings=settings, unit="/s",
+            figures=rates, target=Target(at_least=1000)),
+        Row(key="memory", what="RSS of one web worker and the worker", settings=load, unit="MiB",
+            figures=[resident], target=Target(at_most=150)),
+    ]  # fmt: skip
+
+
+def _noop() -> str:
+    return f'[handlers.noop]\npath = "{FOLDER / "noop.py"}"\nconcurrency = {_CONCURRENCY}\n'
+
+
+def _post(receiver: Receiver, portion: Portion, seconds: int) -> float:
+    """Post at some eleven hundred a second, if it can take that many; how many it took a second."""
+    return post(receiver.port, portion, connections=_CONNECTIONS, seconds=seconds, pause=_PAUSE).rate
+
+
+def _post_one(receiver: Receiver, portion: Portion) -> int:
+    """When it was acknowledged, in nanoseconds."""
+    moments = list[int]()
+    posted = post_steadily(receiver.port, portion, rate=1, told=lambda _: moments.append(time.monotonic_ns()))
+    if posted.wrong or posted.lost:
+        raise BenchError("a delivery was not acknowledged")
+    return moments[0]
+
+
+def _done(receiver: Receiver) -> int:
+    return receiver.count("SELECT count(*) FROM dispatches WHERE state = 'done'")
+
+
+def _wait_for(stamps: Path, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if stamps.exists() and len(stamps.read_text().splitlines()) >= count:
+            return
+        time.sleep(0.02)
+    raise BenchError("handlers were not started within 30 s")

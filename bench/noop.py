@@ -1,0 +1,10 @@
+"""A handler that does nothing."""
+
+from receiver import Event, Router
+
+router = Router()
+
+
+@router.on("*", "*")
+def nothing(event: Event) -> None:
+    """Return."""
