@@ -193,7 +193,7 @@ def _delivery(number: int) -> Delivery:
 
 def _store_all(store: SQLiteStore, records: Sequence[Record], *, routed: bool) -> None:
     """Store them in one commit, by the code that stores each; only here are there so many at once."""
-    receipts = store._writer.run(lambda db: [store._receive(db, record) for record in records])
+    receipts = store._writer.run(lambda db: store._receive(db, records))
     if routed:
         store.route({event.id: [] for receipt in receipts for event in receipt.events if event.id is not None})
 

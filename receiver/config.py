@@ -1,6 +1,5 @@
 """The configuration: one file, overruled by the environment, merged once and then frozen."""
 
-import json
 import os
 import re
 import tomllib
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -25,22 +23,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from receiver.errors import ConfigError
 from receiver.models import Status
-from receiver.units import Duration, RequestBudget, Size
+from receiver.units import Duration, RequestBudget, Several, Size
 
 DEFAULT_FILE = "receiver.toml"
 
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]*)\}")
-
-
-def _list(value: object) -> object:
-    """A list, or its only item; in a variable, where everything is text, also a list as JSON."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value) if value.startswith("[") else [value]
-        except ValueError:
-            raise ValueError("what begins with [ must be a list as JSON") from None
-    return value
 
 
 def _is_plain_url(text: str) -> bool:
@@ -66,7 +54,7 @@ class SourceConfig(BaseModel):
 
     provider: str
     """Which adapter speaks its dialect."""
-    secrets: Annotated[tuple[SecretStr, ...], BeforeValidator(_list)] = ()
+    secrets: Several[SecretStr] = ()
     """Signing secrets. Several may be live at once, so that they can be changed without losing a delivery."""
     unsigned: bool = False
     """Take webhooks without a signature. They are only hints: each leads to a poll, and the poll is believed."""
@@ -124,9 +112,9 @@ class HandlerConfig(BaseModel):
     """Only events of this source or provider; `*` stands for any text."""
     type: str = "*"
     """Only events of this type; `*` stands for any text."""
-    status: Annotated[tuple[Status, ...], BeforeValidator(_list)] = ()
+    status: Several[Status] = ()
     """Only events with one of these statuses."""
-    kind: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
+    kind: Several[str] = ()
     """Only events of one of these kinds of job."""
     max_attempts: int = Field(default=12, ge=1, le=1000)
     """How often a dispatch is tried before it becomes a dead letter."""
@@ -212,8 +200,9 @@ class Config(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    store: str = "sqlite:///receiver.db"
-    """Where everything is kept: `sqlite:///FILE`, relative to the configuration file, or `sqlite:////ABSOLUTE`."""
+    store: str = Field(default="sqlite:///receiver.db", repr=False)
+    """Where everything is kept: `sqlite:///FILE`, relative to the configuration file, `sqlite:////ABSOLUTE`, or
+    `postgresql://USER:PASSWORD@HOST/DATABASE` (the extra `postgres`)."""
     public_url: str | None = None
     """Where providers reach this receiver, such as `https://hooks.example.com`. Callback URLs begin with it."""
     commit_timeout: Duration = timedelta(seconds=5)

@@ -1,7 +1,7 @@
 """Find jobs that nobody tracked, in the providers' own lists."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -45,7 +45,7 @@ def discover(source: Source, *, since: timedelta, store: Store, client: Provider
         try:
             for job in _listed(source, first, since, store, client):
                 found.listed += 1
-                found.tracked += _tracked(source, job, store)
+                found.tracked += store.take_listed(source.name, job, schedule=source.schedules[job.kind])
         except RequestFailed as error:
             found.error = source.explained(error)
     return found
@@ -81,11 +81,3 @@ def _page(source: Source, cursor: str | None, store: Store, client: ProviderClie
 def _young(job: Listed, since: timedelta) -> bool:
     """Whether a job is worth a poll; yes, if nobody says how old it is."""
     return job.created_at is None or clock.now() - job.created_at <= since
-
-
-def _tracked(source: Source, job: Listed, store: Store) -> bool:
-    """Track a job, unless it is known."""
-    if store.job(source.name, job.job_id) is not None:
-        return False
-    at_once = replace(source.schedules[job.kind], first=timedelta(0))
-    return store.track(source.name, job.job_id, kind=job.kind, schedule=at_once, reference=job.reference)

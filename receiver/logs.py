@@ -1,10 +1,10 @@
 """One line per fact, for people or for programs. Secrets, signatures, bodies and URLs are never logged."""
 
+import json
 import logging
 import sys
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from datetime import UTC, datetime
+from typing import Any
 
 from receiver import clock, signals
 from receiver.masking import mask_urls
@@ -13,31 +13,15 @@ from receiver.outcomes import Outcome
 
 _log = logging.getLogger("receiver")
 
+# What a record has besides the facts given to it as `extra`.
+_ITS_OWN = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime"])
+_WIDTH = 28
+
 
 def configure(log_format: str) -> None:
     """Send everything logged to stderr, as `text` or `json`, and announce what happens as lines."""
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _shorten_urls,
-                renderer,
-            ],
-        )
-    )
+    handler.setFormatter(_Json() if log_format == "json" else _Text())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # These say every request they make, with its whole URL.
     for chatty in ("httpx", "httpcore", "werkzeug"):
@@ -45,8 +29,53 @@ def configure(log_format: str) -> None:
     _observe()
 
 
-def _shorten_urls(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
-    return {name: mask_urls(value) if isinstance(value, str) else value for name, value in line.items()}
+class _Formatter(logging.Formatter):
+    """What the two forms have in common. There is a line for each event, so it is kept cheap."""
+
+    def facts(self, record: logging.LogRecord) -> dict[str, Any]:
+        """What was given to the record, without anything that could open a result."""
+        facts = {name: _shown(value) for name, value in vars(record).items() if name not in _ITS_OWN}
+        if record.exc_info:
+            facts["exception"] = mask_urls(self.formatException(record.exc_info))
+        return facts
+
+
+class _Json(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "event": _shown(record.getMessage()),
+            "level": record.levelname.lower(),
+            "timestamp": _time(record),
+            **self.facts(record),
+        }
+        return json.dumps(line, default=repr)
+
+
+class _Text(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        facts = self.facts(record)
+        exception = facts.pop("exception", None)
+        told = f"{_time(record)} [{record.levelname.lower():<8}] {_one_line(_shown(record.getMessage())):<{_WIDTH}} "
+        line = (told + " ".join(f"{name}={_word(value)}" for name, value in facts.items())).rstrip()
+        return line if exception is None else f"{line}\n{exception}"
+
+
+def _time(record: logging.LogRecord) -> str:
+    return clock.to_text(datetime.fromtimestamp(record.created, UTC))
+
+
+def _shown(value: Any) -> Any:
+    return mask_urls(value) if isinstance(value, str) and "://" in value else value
+
+
+def _word(value: object) -> str:
+    """A value as it stands behind its name: quoted, if it would not be one word."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text and text else repr(text)
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else repr(text)
 
 
 def _observe() -> None:

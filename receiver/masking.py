@@ -18,6 +18,8 @@ _SECRET_HEADERS = frozenset(
     ]
 )
 _URL = re.compile(r"(https?://)(?:[^\s/?#]*@)?([^\s/?#'\"<>]*)([/?#][^\s'\"<>]*)?", re.IGNORECASE)
+_USER_AND_PASSWORD = re.compile(r"(://[^:/@]*):.*@")
+_PASSWORD_PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 _SHORTEST_SECRET = 4
 
 
@@ -29,6 +31,11 @@ def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def mask_urls(text: str) -> str:
     """Of each URL only where it leads: what follows may grant access, and errors of HTTP clients quote it."""
     return _URL.sub(lambda url: f"{url[1]}{url[2]}{'/…' if url[3] else ''}", text)
+
+
+def mask_password(url: str) -> str:
+    """A URL of a database without its password, even if that is not quoted as it should be."""
+    return _PASSWORD_PARAMETER.sub(rf"\1{MASK}", _USER_AND_PASSWORD.sub(rf"\1:{MASK}@", url))
 
 
 def mask_values(text: str, secrets: Iterable[str]) -> str:

@@ -58,8 +58,15 @@ class Origin(StrEnum):
     """We were told to expect it."""
     EVENT = "event"
     """From the provider, in a way that can be trusted."""
+    LISTED = "listed"
+    """In its provider's list, where nobody had told us of it."""
     HINT = "hint"
     """From anybody; whether there is such a job is not known yet."""
+
+    @property
+    def told(self) -> bool:
+        """Whether somebody told us to expect it, or told of it. All others wait until these are asked about."""
+        return self in (Origin.TRACK, Origin.EVENT)
 
 
 class Standing(StrEnum):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ _KEYS_EVERY = timedelta(hours=12)
 _KEYS_PAUSE = timedelta(minutes=1)
 # Longer than a request may take, so that two passes never ask about the same job at once.
 _LEASE = timedelta(minutes=2)
-# A job may be asked for before its provider can find it: gone is what is missing several times.
+# A job may be asked for before its provider can find it: gone is what is missing several times, wherever it may be.
 _MISSING_MEANS_LOST = 3
 # How often a provider may tell the end of a job without its result before it is taken at its word.
 _MOST_INCOMPLETE = 3
@@ -97,9 +98,11 @@ class Pass:
 class Reconciler:
     """Makes passes over sources. Any number may run at once: no job is asked about twice."""
 
-    def __init__(self, store: Store, client: ProviderClient) -> None:
+    def __init__(self, store: Store, client: ProviderClient, *, stopped: threading.Event | None = None) -> None:
+        """Once `stopped` is set, passes end with the requests that are on their way."""
         self._store = store
         self._client = client
+        self._stopped = stopped or threading.Event()
 
     def due(self, source: Source) -> list[Job]:
         """The jobs a pass would ask about now, longest overdue first, at most a thousand."""
@@ -108,10 +111,14 @@ class Reconciler:
     def run(self, sources: Iterable[Source]) -> list[Pass]:
         """One pass over each source: every job that is due, as far as the request budget reaches.
 
+        They are made side by side: a provider that does not answer holds up none of the others.
+
         Raises:
             StoreUnavailable: what was learned until then is stored.
         """
-        return [self._pass(source) for source in sources]
+        asked = list(sources)
+        with ThreadPoolExecutor(max(len(asked), 1)) as pool:
+            return list(pool.map(self._pass, asked))
 
     def _pass(self, source: Source) -> Pass:
         done = Pass(source.name)
@@ -122,7 +129,7 @@ class Reconciler:
             return done
         # Jobs that come due again meanwhile are for the next pass, but for one follow-up of each.
         asked, followed = 0, set[str]()
-        while asked < due and done.error is None:
+        while asked < due and done.error is None and not self._stopped.is_set():
             jobs = self._store.claim_polls(
                 source.name,
                 budget=source.budget or source.provider.budget,
@@ -230,7 +237,8 @@ class Reconciler:
 
     def _missing(self, source: Source, job: Job, error: NotFound) -> Checked:
         told = source.masked(str(error))
-        if job.missing_count + 1 >= _MISSING_MEANS_LOST or job.deadline_at <= clock.now():
+        enough = _MISSING_MEANS_LOST * source.provider.places(job)
+        if job.missing_count + 1 >= enough or job.deadline_at <= clock.now():
             return self._end(source, job, Status.LOST, error=told)
         wait = backoff.next_poll(self._schedule_of(source, job), _age(job))
         self._store.record_poll(job, PollResult(wait=wait, error=told, missing=True))
@@ -239,7 +247,9 @@ class Reconciler:
     def _failed(self, source: Source, job: Job, error: RequestFailed) -> Checked:
         told = source.masked(str(error))
         announce(signals.poll_failed, source.name, job=job.job_id, error=told)
-        if job.deadline_at + _UNREACHABLE <= clock.now():
+        # Of what only a hint spoke, nobody is waiting.
+        patience = timedelta(0) if job.origin is Origin.HINT else _UNREACHABLE
+        if job.deadline_at + patience <= clock.now():
             return self._end(source, job, Status.EXPIRED, error=told)
         wait = backoff.next_poll_after_error(self._schedule_of(source, job), _age(job), job.error_count + 1)
         if isinstance(error, RateLimited):

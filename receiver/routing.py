@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from receiver.models import Access, Budget, Event, Job, Output, Status
+from receiver.units import Several
 
 if TYPE_CHECKING:
     from receiver.outbound import HandlerClient
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 HandlerFunction = Callable[..., object]
 Predicate = Callable[[Event], object]
 _F = TypeVar("_F", bound=HandlerFunction)
+
+_STATUSES: TypeAdapter[tuple[Status, ...]] = TypeAdapter(Several[Status])
+_KINDS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Several[str])
 
 _log = logging.getLogger(__name__)
 
@@ -149,8 +153,8 @@ class Router:
         route = Route(
             source=source,
             type=type,
-            statuses=frozenset(Status(item) for item in _several(status)),
-            kinds=frozenset(_several(kind)),
+            statuses=frozenset(_STATUSES.validate_python(status)),
+            kinds=frozenset(_KINDS.validate_python(kind)),
             where=where,
         )
 
@@ -204,10 +208,6 @@ class Handler:
         if len(inspect.signature(self.function).parameters) > 1:
             return self.function(event, context)
         return self.function(event)
-
-
-def _several(value: str | Iterable[str]) -> Iterable[str]:
-    return [value] if isinstance(value, str) else value
 
 
 def _either(names: Iterable[str]) -> str:

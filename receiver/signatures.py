@@ -41,6 +41,10 @@ class Scheme(Protocol):
         """The header that holds the signature."""
 
     @property
+    def headers(self) -> tuple[str, ...]:
+        """All the headers that may hold it, in the order in which they are sent by now."""
+
+    @property
     def covers_body(self) -> bool:
         """Whether the signature is of the whole body: otherwise it proves less."""
 
@@ -86,6 +90,10 @@ class _Envelope(ABC):
     """How old a signature may be, where it has a time; None where that is not checked."""
     ahead: timedelta = _FIVE_MINUTES
     """How far a sender's clock may be ahead of ours."""
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return (self.header,)
 
     @property
     def covers_body(self) -> bool:
@@ -169,10 +177,13 @@ class _Envelope(ABC):
         return signature.hex() if self.encoding == "hex" else base64.b64encode(signature).decode()
 
     def _timestamp(self, headers: Mapping[str, str]) -> str | None:
-        """The time as the sender wrote it, which is how it was signed; None where the scheme has none."""
+        """The time as the sender wrote it, which is how it was signed; None where there is none to check."""
         if self.timestamp_header is None:
             return None
         value = headers.get(self.timestamp_header.lower())
+        if value is None and "{timestamp}" not in self.signed:
+            # It would prove nothing: whoever leaves it out could as well have dated it anew.
+            return None
         if value is None:
             raise Refused(Reason.MALFORMED, f"no {self.timestamp_header} header")
         same = self.timestamp_header == self.header and self.separator is not None
@@ -211,7 +222,7 @@ class _Envelope(ABC):
                 after = parts[index + 1]
                 if after and (value + after).index(after) < len(value):
                     raise Refused(Reason.MALFORMED, f"the {part} holds {after!r}, or ends as that begins")
-                message += value.encode("utf-8", "surrogateescape")
+                message += _encoded(part, value)
         return message
 
     def _value(self, place: str, headers: Mapping[str, str], body: bytes, timestamp: str | None) -> str:
@@ -307,6 +318,10 @@ class AnyOf:
         """The header of the first, which is what senders use by now."""
         return self._schemes[0].header
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(scheme.header for scheme in self._schemes))
+
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> None:
         """Return if one of the schemes accepts it.
 
@@ -351,6 +366,8 @@ def template_fault(signed: str) -> str | None:
         return "has two places with nothing between them"
     if _MOVABLE.search(signed):
         return "has an id or a header behind {body}, for which the end of a body could pass"
+    if any(part.isdigit() for part in parts[2:-1:2]):
+        return "has only digits between two places, which a digit of the time could pass for"
     return None
 
 
@@ -400,7 +417,7 @@ SCHEMES: Mapping[str, Scheme] = {
     # https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     "github": Hmac(header="X-Hub-Signature-256", prefix="sha256="),
     "heygen_legacy": Hmac(header="Signature"),
-    # The time is checked, but not signed.
+    # The time is not signed, so it is checked only where it is told.
     "heygen_v3": Hmac(header="Heygen-Signature", timestamp_header="Heygen-Timestamp"),
     # Of the body only the task's id is signed, so it is a hint, whose age does not matter.
     "kie": Hmac(
@@ -448,6 +465,14 @@ SCHEMES: Mapping[str, Scheme] = {
 def dummy_check(body: bytes) -> None:
     """As much work as one check, so that an unknown source takes no less time than a wrong signature."""
     hmac.compare_digest(bytes(32), hmac.digest(b"no source of this name", body, "sha256"))
+
+
+def _encoded(place: str, value: str) -> bytes:
+    """A value as it was signed. Header bytes that are not UTF-8 arrive as surrogates; JSON may hold any of these."""
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise Refused(Reason.MALFORMED, f"the {place} is not text") from None
 
 
 def _found(body: bytes, paths: Sequence[str]) -> str | None:

@@ -1,12 +1,16 @@
-"""Settings that are written with a unit: durations, sizes and budgets."""
+"""Settings that are written in a shape of their own: durations, sizes, budgets, and one thing or several."""
 
+import json
 import re
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator, Field
 
 from receiver.models import Budget
+
+_T = TypeVar("_T")
 
 _LONGEST_DURATION = timedelta(days=3650)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -55,6 +59,17 @@ def _budget(value: object) -> object:
     return value
 
 
+def _several(value: object) -> object:
+    """A list, or its only item; in a variable, where everything is text, also a list as JSON."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("what begins with [ must be a list as JSON") from None
+    return value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=_LONGEST_DURATION)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 RequestBudget = Annotated[Budget, BeforeValidator(_budget)]
+Several = Annotated[tuple[_T, ...], BeforeValidator(_several)]

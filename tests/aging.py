@@ -22,3 +22,12 @@ def let_pass(database: Path, seconds: float) -> None:
                 f"UPDATE {table} SET {column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, ?)",  # noqa: S608
                 (f"-{seconds:f} seconds",),
             )
+
+
+def let_pass_in_postgres(url: str, seconds: float) -> None:
+    """The same for a database of PostgreSQL."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        for table, column in ((table, column) for table, columns in _TIMES.items() for column in columns):
+            connection.execute(f"UPDATE {table} SET {column} = {column} - make_interval(secs => %s)", (seconds,))  # noqa: S608

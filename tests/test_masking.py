@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.masking import MASK, mask_headers, mask_urls, mask_values
+from receiver.masking import MASK, mask_headers, mask_password, mask_urls, mask_values
 
 PRIVATE = "not-for-anybody"
 
@@ -110,3 +110,25 @@ def test_masks_nothing_where_there_is_no_secret():
 @pytest.mark.parametrize("secrets", [["key1", "key1-and-more"], ["key1-and-more", "key1"]])
 def test_masks_the_whole_of_a_secret_that_begins_like_another(secrets):
     assert mask_values("the key1-and-more", secrets) == f"the {MASK}"
+
+
+# URLs of databases
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        pytest.param("postgresql://me:secret@host/db", f"postgresql://me:{MASK}@host/db", id="password"),
+        pytest.param("postgresql://me:s@/e?c:ret@host/db", f"postgresql://me:{MASK}@host/db", id="not-quoted"),
+        pytest.param("postgresql://host/db?password=secret", f"postgresql://host/db?password={MASK}", id="parameter"),
+        pytest.param(
+            "postgresql://host/db?a=b&sslpassword=secret&c=d",
+            f"postgresql://host/db?a=b&sslpassword={MASK}&c=d",
+            id="among-parameters",
+        ),
+        pytest.param("postgresql://me@host:5432/db", "postgresql://me@host:5432/db", id="none"),
+        pytest.param("sqlite:///receiver.db", "sqlite:///receiver.db", id="file"),
+    ],
+)
+def test_masks_the_password_of_a_database(url, masked):
+    assert mask_password(url) == masked

@@ -30,6 +30,7 @@ from receiver.models import (
 from receiver.outbound import ProviderClient
 from receiver.providers.base import Provider, event_key
 from receiver.providers.creativeai import CreativeAI
+from receiver.providers.kling import Kling
 from receiver.reconcile import Finding, Reconciler
 from receiver.sandbox import Conditions, Sandbox, signed, webhook_body
 from receiver.store import open_store
@@ -38,7 +39,7 @@ from tests import aging
 from tests.running import API_KEY, SECRET, Running, free_port
 from tests.scripted import Allowance, Answer, Scripted, always, in_turn, job
 from tests.support import sample
-from tests.watch import hearing
+from tests.watch import eventually, hearing
 
 NOTHING, HOUR = timedelta(0), timedelta(hours=1)
 PLENTY = Budget(1000, per=timedelta(minutes=1))
@@ -55,6 +56,12 @@ class Eager(CreativeAI):
     """Asks again at once, where the others wait."""
 
     kinds = {kind: Schedule(first=NOTHING, every={NOTHING: NOTHING}, deadline=HOUR) for kind in CreativeAI.kinds}
+
+
+class EagerKling(Kling):
+    """One whose jobs may be at two places."""
+
+    kinds = dict.fromkeys(Kling.kinds, Eager.kinds["video"])
 
 
 class Late(CreativeAI):
@@ -446,6 +453,30 @@ class TestMissing:
 
         assert all_findings == [[Finding.OPEN], [Finding.OPEN], [Finding.LOST]]
         assert types(store) == ["job.lost"]
+
+    def test_a_job_that_may_be_at_two_places_is_lost_when_each_misses_it_three_times(self, store, reconciler, provider):
+        provider.answer = always(Answer({"code": 1203, "message": "no such task"}, status=404))
+        source = source_at(provider.url, adapter=EagerKling, api_key="access:secret")
+        track(store, "t1", kind="video")
+
+        all_findings = [findings(reconciler.run([source])[0]) for _ in range(6)]
+
+        assert all_findings == [[Finding.OPEN]] * 5 + [[Finding.LOST]]
+        assert provider.paths == ["/v1/videos/text2video/t1", "/v1/videos/image2video/t1"] * 3
+
+    def test_a_job_that_was_found_at_one_of_two_places_is_lost_when_that_one_misses_it(
+        self, store, reconciler, provider
+    ):
+        missing = Answer({"code": 1203, "message": "no such task"}, status=404)
+        found = Answer({"code": 0, "data": {"task_id": "t1", "task_status": "processing"}})
+        provider.answer = in_turn(missing, found, missing, missing, missing)
+        source = source_at(provider.url, adapter=EagerKling, api_key="access:secret")
+        track(store, "t1", kind="video")
+
+        all_findings = [findings(reconciler.run([source])[0]) for _ in range(5)]
+
+        assert all_findings == [[Finding.OPEN]] * 4 + [[Finding.LOST]]
+        assert provider.paths[1:] == ["/v1/videos/image2video/t1"] * 4
 
     def test_a_job_that_is_found_between_is_not_lost(self, store, reconciler, provider, eager):
         running = Answer({"id": "vgen_1", "status": "processing"})
@@ -1470,3 +1501,53 @@ class TestPublishedKeys:
         [done] = reconciler.run([source])
 
         assert findings(done) == [Finding.RECOVERED]
+
+
+class TestSideBySide:
+    def test_a_provider_that_does_not_answer_holds_up_no_other(self, store, reconciler, provider):
+        answered = threading.Event()
+        with Scripted(lambda path: answered.wait(20) and job("completed")(path)) as slow:
+            stuck = replace(source_at(slow.url), name="stuck")
+            quick = source_at(provider.url)
+            for name in ("stuck", "creative"):
+                store.track(name, "vgen_1", kind="video", schedule=DUE)
+            provider.answer = job("completed")
+            with ThreadPoolExecutor(1) as pool:
+                passes = pool.submit(reconciler.run, [stuck, quick])
+
+                eventually(lambda: store.job("creative", "vgen_1").status is Status.SUCCEEDED)
+                assert not passes.done()
+                answered.set()
+
+                assert [findings(done) for done in passes.result(20)] == [[Finding.RECOVERED]] * 2
+
+    def test_a_pass_that_is_to_stop_asks_nothing_more(self, store, client, provider, source):
+        stopped = threading.Event()
+        track_many(store, 30)
+
+        def answer(path):
+            stopped.set()
+            return job("processing")(path)
+
+        provider.answer = answer
+
+        [done] = Reconciler(store, client, stopped=stopped).run([source])
+
+        assert len(provider.asked) == len(done.checked) == 8
+        assert done.waiting == 22
+
+
+def test_a_hint_that_nobody_can_answer_is_dropped_at_its_deadline(store, reconciler, provider):
+    hinting = hinting_at(provider.url, adapter=Late)
+    inbox.accept(
+        hinting,
+        Delivery(source="creative", body=webhook_body("video", "made_up", status="completed"), received_at=clock.now()),
+        store=store,
+        now=clock.now(),
+    )
+    provider.answer = always(Answer({"error": {"message": "no UUID"}}, status=422))
+
+    [done] = reconciler.run([hinting])
+
+    assert findings(done) == [Finding.UNCONFIRMED]
+    assert store.job("creative", "made_up") is None

@@ -167,7 +167,18 @@ class TestEveryScheme:
 
         assert judged(name, {**genuine, header: separator.join([genuine[header]] * 17)}) is Reason.MALFORMED
 
-    @pytest.mark.parametrize("change", [b"", b" ", b'{"data": {"taskId": "task_2"}}', b"[" * 100_000, b"\xff", b"null"])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            b"",
+            b" ",
+            b'{"data": {"taskId": "task_2"}}',
+            b"[" * 100_000,
+            b"\xff",
+            b"null",
+            b'{"data": {"taskId": "\\ud800"}}',
+        ],
+    )
     def test_refuses_another_body(self, name, change):
         assert judged(name, signed(name), body=change) in (Reason.SIGNATURE_MISMATCH, Reason.MALFORMED)
 
@@ -234,6 +245,11 @@ class TestStandardWebhooks:
         svix = {name.replace("webhook-", "svix-"): value for name, value in headers.items()}
 
         assert judged("standard_webhooks", svix) == "valid"
+
+    def test_names_every_header_that_may_hold_the_signature(self):
+        both = AnyOf(STANDARD, SCHEMES["standard_webhooks_ed25519"])
+
+        assert STANDARD.headers == both.headers == ("webhook-signature", "svix-signature")
 
     def test_refuses_an_id_that_could_be_cut_elsewhere(self):
         headers = STANDARD.sign(BODY, WHSEC, NOW, id="msg_1")
@@ -327,6 +343,15 @@ class TestWhatIsSigned:
             Reason.TIMESTAMP_TOO_OLD
         )
 
+    @pytest.mark.parametrize(("signed_as", "found"), [("{body}", "valid"), ("{timestamp}.{body}", Reason.MALFORMED)])
+    def test_needs_a_time_only_where_it_is_signed(self, signed_as, found):
+        scheme = Hmac(header="X-Signature", signed=signed_as, timestamp_header="X-Time")
+        headers = _lower(scheme.sign(BODY, "secret", NOW))
+        untimed = {name: value for name, value in headers.items() if name != "x-time"}
+
+        assert verdict(scheme, headers, now=NOW + timedelta(hours=1)) is Reason.TIMESTAMP_TOO_OLD
+        assert verdict(scheme, untimed, now=NOW + timedelta(hours=1)) == found
+
     def test_no_byte_moves_from_the_id_to_the_body(self):
         scheme = Hmac(header="X-Signature", signed="{id}--{body}", id_header="X-Id")
         signature = TIMELESS.sign(b"a---b", "secret", NOW)["X-Signature"].removeprefix("sha256=")
@@ -346,6 +371,7 @@ class TestWhatIsSigned:
             pytest.param("{body}{nonce}", "none of", id="unknown-place"),
             pytest.param("{id}{body}", "nothing between", id="nothing-between"),
             pytest.param("{body}:{id}", "behind {body}", id="id-behind-the-body"),
+            pytest.param("{body}1{timestamp}", "only digits", id="digits-between"),
             pytest.param("{body}\n{header:x-a}", "behind {body}", id="header-behind-the-body"),
         ],
     )

@@ -1,4 +1,4 @@
-"""Commands that change something: submit, track, withdraw, send."""
+"""Commands that change something: submit, track, withdraw, send, migrate."""
 
 import os
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from receiver.errors import ReceiverError, Unreadable
 from receiver.models import Delivery
 from receiver.providers.base import Provider, json_object
 from receiver.receiver import Receiver
+from receiver.store import migrate
 
 _SEND_TIMEOUT = 30.0
 _MADE_UP = "creativeai"
@@ -126,7 +127,22 @@ def send(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (submit, track, withdraw, send)
+@click.command("migrate")
+@config_option
+def migrate_store() -> None:
+    """Bring the tables of a store on a server up to date; safe from every node at once.
+
+    A file is brought up to date by whoever opens it. A server's tables of an older version are refused until this has
+    run, so that nodes which still run that version are not surprised.
+    """
+    steps = migrate(loaded_config())
+    for step in steps:
+        click.echo(f"{step}: done")
+    if not steps:
+        click.echo("the store is up to date")
+
+
+COMMANDS = (submit, track, withdraw, send, migrate_store)
 
 
 def _content(file: str) -> bytes:

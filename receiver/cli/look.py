@@ -25,6 +25,7 @@ from receiver.clock import from_text
 from receiver.config import Config
 from receiver.errors import NotConfigured, RequestFailed
 from receiver.inbox import Source
+from receiver.masking import mask_password
 from receiver.models import Budget, State, Status
 from receiver.outbound import ProviderClient
 from receiver.receiver import Receiver
@@ -234,7 +235,7 @@ def _tables(config: Config, sources: Mapping[str, Source], handlers: Sequence[Ha
 
     Those of a handler that is switched off are left out, because nothing says which of them are secret.
     """
-    tables = config.model_dump()
+    tables = config.model_dump() | {"store": mask_password(config.store)}
     for part, opened in (("sources", config.sources), ("handlers", config.handlers)):
         for name, table in opened.items():
             tables[part][name] = {

@@ -1,5 +1,6 @@
 """Commands that run: serve, web, work, reconcile, demo."""
 
+import logging
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ from receiver.supervisor import Supervisor
 from receiver.units import parse_duration
 
 _GRACE_BEYOND_DRAIN = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 class _Duration(click.ParamType[timedelta]):
@@ -144,7 +147,8 @@ def reconcile(
     logs.configure(config.log_format)
     sources = configured_sources(config, names or tuple(config.sources))
     with opened_store(config) as store, ProviderClient() as client:
-        reconciler = Reconciler(store, client)
+        stopped = threading.Event()
+        reconciler = Reconciler(store, client, stopped=stopped)
         if dry_run:
             _print_due(reconciler, sources, as_json=as_json)
         elif every is None:
@@ -156,7 +160,7 @@ def reconcile(
             complete = all(found.error is None for found in discoveries)
             sys.exit(0 if complete and all(done.ok for done in passes) else 1)
         else:
-            _reconcile_until_stopped(reconciler, sources, every, as_json=as_json)
+            _reconcile_until_stopped(reconciler, sources, every, stopped, as_json=as_json)
 
 
 @click.command()
@@ -217,17 +221,34 @@ def _on_stop(stop: Callable[[], None]) -> None:
 
 
 def _reconcile_until_stopped(
-    reconciler: Reconciler, sources: Sequence[Source], every: timedelta, *, as_json: bool
+    reconciler: Reconciler, sources: Sequence[Source], every: timedelta, stopped: threading.Event, *, as_json: bool
 ) -> None:
-    """Pass after pass; only those that found something out are worth a word."""
-    stopped = threading.Event()
+    """Pass after pass, each source at its own pace: one whose provider is slow holds up no other."""
     _on_stop(stopped.set)
+    threads = [
+        threading.Thread(target=_pass_after_pass, args=(reconciler, source, every, stopped, as_json), name=source.name)
+        for source in sources
+    ]
+    for thread in threads:
+        thread.start()
+    stopped.wait()
+    for thread in threads:
+        thread.join()
+
+
+def _pass_after_pass(
+    reconciler: Reconciler, source: Source, every: timedelta, stopped: threading.Event, as_json: bool
+) -> None:
+    """Only those passes that found something out are worth a word."""
     while not stopped.is_set():
         try:
-            passes = reconciler.run(sources)
+            passes = reconciler.run([source])
             _print_passes([done for done in passes if not done.quiet], as_json=as_json, nothing=None)
         except StoreUnavailable as error:
-            click.echo(f"reconcile: {error}; trying again", err=True)
+            click.echo(f"reconcile {source.name}: {error}; trying again", err=True)
+        except Exception:
+            # Whatever it was, the next pass may do better; nobody else would ask about these jobs.
+            _log.exception("a pass failed", extra={"source": source.name})
         stopped.wait(every.total_seconds())
 
 

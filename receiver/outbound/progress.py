@@ -40,7 +40,9 @@ class Progress:
     """The notes, open."""
     saved: list[Saved] = field(default_factory=list)
     arrived: Saved | None = None
-    """What the part is, once it is whole; it is not in its place yet."""
+    """What the part is, once it is whole; what belongs to it is not written yet."""
+    moved: bool = False
+    """Whether it is in its place already."""
     url: str | None = None
     """Where the part is from, without the query."""
     etag: str | None = None
@@ -48,12 +50,17 @@ class Progress:
 
     def started(self, url: str | None, etag: str | None) -> None:
         """Note what the part will be of."""
-        self.arrived, self.url, self.etag = None, url, etag
+        self.arrived, self.moved, self.url, self.etag = None, False, url, etag
         self._write()
 
     def whole(self, arrived: Saved) -> None:
         """Note that the part is all of it."""
         self.arrived = arrived
+        self._write()
+
+    def put_there(self) -> None:
+        """Note that it is in its place."""
+        self.moved = True
         self._write()
 
     def add(self, saved: Saved) -> None:
@@ -63,7 +70,9 @@ class Progress:
         self.part.unlink(missing_ok=True)
 
     def waiting(self) -> Saved | None:
-        """What an earlier call fetched whole, if it is still here."""
+        """What an earlier call fetched whole, if it is still here, or in its place."""
+        if self.moved:
+            return self.arrived
         if self.arrived is None or self.part.is_symlink() or not self.part.is_file():
             return None
         return self.arrived if self.part.stat().st_size == self.arrived.bytes else None
@@ -77,6 +86,7 @@ class Progress:
         noted = {
             "saved": [asdict(saved) for saved in self.saved],
             "arrived": asdict(self.arrived) if self.arrived else None,
+            "moved": self.moved,
             "url": self.url,
             "etag": self.etag,
         }
@@ -124,6 +134,6 @@ def _recall(progress: Progress) -> None:
         saved = [Saved(**saved) for saved in noted["saved"]]
         arrived = Saved(**noted["arrived"]) if noted["arrived"] else None
         progress.url, progress.etag = noted["url"], noted["etag"]
-        progress.saved, progress.arrived = saved, arrived
+        progress.saved, progress.arrived, progress.moved = saved, arrived, noted["moved"] is True
     except (ValueError, TypeError, KeyError):
         pass

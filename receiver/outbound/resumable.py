@@ -56,7 +56,9 @@ def save_all(
         try:
             for index in range(len(progress.saved), len(outputs)):
                 file = progress.waiting() or fetcher.fetch(index)
-                place.put(progress.part, file.file, content_type=file.content_type)
+                if not progress.moved:
+                    place.put(progress.part, file.file, content_type=file.content_type)
+                    progress.put_there()
                 if saved is not None:
                     saved(file)
                 progress.add(file)
@@ -100,18 +102,21 @@ class _Fetcher:
             self.fresh = refresh()
             if fresh := self._named_now(index):
                 return fresh
-            raise RequestFailed(f"the provider names {len(self.fresh)} results now, not {len(self.outputs)}")
+            raise RequestFailed(
+                f"which of the {len(self.fresh)} results that the provider names now it is, nothing tells"
+            )
         except RequestFailed as error:
             # As such, whatever it was: that the provider's answer is too large says nothing about the file.
             raise RequestFailed(f"{refused}, and there is no fresh URL: {error}", status=refused.status) from None
 
     def _named_now(self, index: int) -> Output | None:
         """The same output among the fresh ones, by its address or else its position; None where neither tells."""
-        here = without_query(self.outputs[index].url)
-        same = [output for output in self.fresh if without_query(output.url) == here]
-        if len(same) == 1:
-            return same[0]
-        return self.fresh[index] if len(self.fresh) == len(self.outputs) else None
+        there = [without_query(output.url) for output in self.fresh]
+        here = [without_query(output.url) for output in self.outputs]
+        if there.count(here[index]) == 1:
+            return self.fresh[there.index(here[index])]
+        # What has the address of another one is that one, wherever it stands.
+        return self.fresh[index] if len(there) == len(here) and there[index] not in here else None
 
     def _fetch(self, index: int, output: Output) -> Saved:
         progress, source = self.progress, without_query(output.url)

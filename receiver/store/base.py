@@ -18,6 +18,7 @@ from receiver.models import (
     Job,
     KeySet,
     Limits,
+    Listed,
     Schedule,
     State,
     Status,
@@ -284,6 +285,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def take_listed(self, source: str, listed: Listed, *, schedule: Schedule) -> bool:
+        """Expect a job that its provider lists, and ask about it at once. False if it was known: nothing is changed."""
+
+    @abstractmethod
     def intend(self, source: str, *, kind: str, metadata: Mapping[str, Any] | None = None) -> Intent:
         """Note that a job is about to be created, and spend a request of the source's budget on it."""
 
@@ -307,7 +312,8 @@ class Store(ABC):
     def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
         """Take open jobs whose poll is due, as many as the budget allows, and spend the budget on them.
 
-        Jobs known only from hints come last, and never get the second half of the budget: anybody can make them up.
+        Jobs known only from hints or lists come last, and never get the second half of the budget: anybody can make up
+        the first, and of the others there may be very many.
         With `learn`, what the provider's answers said overrules `budget`; else the lower of both counts.
         """
 

@@ -91,6 +91,11 @@ class TestTrack:
         assert receiver("track", "creativeai", "x" * 256, "--kind", "video").exit_code == 0
 
 
+class TestMigrate:
+    def test_says_that_there_is_nothing_to_do(self, receiver):
+        assert receiver("migrate").stdout == "the store is up to date\n"
+
+
 class TestSend:
     @pytest.mark.parametrize("event_type", TYPES)
     def test_is_accepted(self, send, running, event_type):

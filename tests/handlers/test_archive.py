@@ -513,12 +513,17 @@ class TestFresh:
             hashlib.sha256(body).hexdigest() for body in (b"1", b"2")
         ]
 
+    def test_output_that_comes_first_now_is_not_taken_for_the_first(self, storage, context, told):
+        a, b = storage.put("/a.png", body=b"a"), storage.put("/b2.png", body=b"b")
+        told.outputs = [Output(b), Output(a)]
+
+        with pytest.raises(RequestFailed, match="nothing tells"):
+            archive(finished(a, storage.url("/b-expired.png")), context)
+
     def test_outputs_that_cannot_be_told_apart_are_not_guessed(self, storage, context, told):
         told.outputs = [Output(storage.put("/x.png")), Output(storage.put("/y.png"))]
 
-        with pytest.raises(
-            RequestFailed, match="HTTP 404, and there is no fresh URL: the provider names 2 results now"
-        ):
+        with pytest.raises(RequestFailed, match="HTTP 404, and there is no fresh URL: which of the 2 results"):
             archive(finished(storage.url("/gone.png")), context)
 
     def test_output_that_is_not_named_any_more_is_fetched_as_before(self, storage, context, told):

@@ -416,6 +416,7 @@ class TestResume:
             pytest.param(http(status=416, content_range="bytes */2"), id="there-is-no-rest"),
             pytest.param(http(b"m", status=206, content_range="bytes 3-3/4", etag='"v1"'), id="another-part"),
             pytest.param(http(b"lm", status=206, content_range="bytes 2-3/4", etag='"v2"'), id="another-version"),
+            pytest.param(http(b"lm", status=206, content_range="bytes 2-3/4", etag='W/"v2"'), id="perhaps-another"),
             pytest.param(http(b"lm", status=206, content_range="bytes 2-3/*", etag='"v1"'), id="unknown-size"),
             pytest.param(http(b"lm", status=206, content_range="pages 2-3/4", etag='"v1"'), id="unknown-unit"),
             pytest.param(http(b"lm", status=206, content_type="multipart/byteranges"), id="no-range"),

@@ -24,6 +24,7 @@ from receiver.models import (
     Intent,
     Job,
     Limits,
+    Listed,
     Origin,
     Output,
     Schedule,
@@ -547,6 +548,39 @@ class StoreContract:
 
         assert the_job(store).status is Status.SUCCEEDED
         assert claim_polls(store) == []
+
+    @pytest.mark.parametrize("make", [pytest.param("hint", id="hint"), pytest.param("incomplete", id="incomplete")])
+    @pytest.mark.parametrize("given_up", [Status.EXPIRED, Status.LOST])
+    def test_an_end_that_is_told_opens_a_job_again_that_we_had_given_up(self, store, let_pass, make, given_up):
+        track(store, "job_1")
+        store.receive(a_record(an_event(status=given_up, raw_status=None, key=f"job_1:{given_up}"), via=Via.DEADLINE))
+        let_pass(MINUTE)
+
+        store.receive({"hint": a_hint, "incomplete": incomplete}[make](an_event()))
+
+        [job] = store.due_jobs(SOURCE, limit=10)
+        assert (job.job_id, job.status) == ("job_1", Status.QUEUED)
+
+    def test_what_is_not_the_end_opens_no_job_again(self, store, let_pass):
+        track(store, "job_1")
+        store.receive(a_record(an_event(status=Status.EXPIRED, raw_status=None, key="job_1:expired"), via=Via.DEADLINE))
+        let_pass(MINUTE)
+
+        store.receive(incomplete(an_event(status=Status.RUNNING)))
+
+        assert store.due_jobs(SOURCE, limit=10) == []
+
+    def test_a_second_chance_does_not_last(self, store, let_pass):
+        track(store, "job_1")
+        expired = a_record(an_event(status=Status.EXPIRED, raw_status=None, key="job_1:expired"), via=Via.DEADLINE)
+        store.receive(expired)
+        let_pass(MINUTE)
+        store.receive(incomplete(an_event()))
+
+        store.receive(expired)
+
+        assert store.job(SOURCE, "job_1").status is Status.EXPIRED
+        assert store.due_jobs(SOURCE, limit=10) == []
 
     def test_a_hint_claims_no_key(self, store):
         store.receive(a_hint(an_event()))
@@ -2419,19 +2453,48 @@ class StoreContract:
 
         assert len(store.claim({HANDLER: 5}, lease=HOUR, worker="worker-1", limits=limits)) == 2
 
+    # Jobs out of a list
 
-def fail(store: Store, count: int, *, park_after: int, first: int = 0) -> None:
-    """So many dispatches, each tried once, in vain."""
-    for number in range(first, first + count):
-        dispatch(store, an_event(f"failing_{number}"))
-        [claimed] = claim(store)
-        store.finish(claimed, replace(RETRY_LATER, failed=True), park_after=park_after)
+    def test_takes_a_job_out_of_a_list(self, store):
+        assert store.take_listed(SOURCE, Listed(job_id="job_1", kind="video", reference="ref_1"), schedule=NOT_DUE)
 
+        [job] = store.due_jobs(SOURCE, limit=10)
+        assert (job.job_id, job.kind, job.reference, job.origin) == ("job_1", "video", "ref_1", Origin.LISTED)
 
-def succeed(store: Store, job_id: str) -> None:
-    dispatch(store, an_event(job_id))
-    [claimed] = claim(store)
-    store.finish(claimed, DONE)
+    def test_leaves_a_job_that_is_known_as_it_is(self, store):
+        store.track(SOURCE, "job_1", kind="video", schedule=NOT_DUE, metadata={"order": 17})
+
+        assert not store.take_listed(SOURCE, Listed(job_id="job_1", kind="image"), schedule=DUE)
+
+        job = store.job(SOURCE, "job_1")
+        assert (job.kind, job.metadata, job.origin) == ("video", {"order": 17}, Origin.TRACK)
+        assert store.due_jobs(SOURCE, limit=10) == []
+
+    def test_two_that_take_the_same_job_at_once_take_it_once(self, store, open_store):
+        listed, other = Listed(job_id="job_1", kind="video"), open_store()
+
+        taken = at_once(*[lambda at=at: at.take_listed(SOURCE, listed, schedule=DUE) for at in (store, other)])
+
+        assert sorted(taken) == [False, True]
+
+    def test_those_of_a_list_wait_until_the_others_were_asked_about(self, store):
+        for number in range(10):
+            store.take_listed(SOURCE, Listed(job_id=f"listed_{number}", kind="video"), schedule=DUE)
+        store.track(SOURCE, "live", kind="video", schedule=DUE)
+
+        first = store.claim_polls(SOURCE, budget=Budget(6, per=HOUR), learn=False, limit=2, lease=HOUR)
+        second = store.claim_polls(SOURCE, budget=Budget(6, per=HOUR), learn=False, limit=10, lease=HOUR)
+
+        assert first[0].job_id == "live"
+        assert len(first) + len(second) == 3
+
+    def test_one_that_its_provider_answers_for_is_as_good_as_told(self, store):
+        store.take_listed(SOURCE, Listed(job_id="job_1", kind="video"), schedule=DUE)
+        [job] = store.claim_polls(SOURCE, budget=PLENTY, learn=False, limit=1, lease=HOUR)
+
+        store.record_poll(job, PollResult(wait=HOUR, status=Status.RUNNING, raw_status="running"))
+
+        assert store.job(SOURCE, "job_1").origin is Origin.EVENT
 
     # Keys that check signatures
 
@@ -2494,3 +2557,17 @@ def succeed(store: Store, job_id: str) -> None:
         let_pass(MINUTE)
 
         assert may_fetch(store)
+
+
+def fail(store: Store, count: int, *, park_after: int, first: int = 0) -> None:
+    """So many dispatches, each tried once, in vain."""
+    for number in range(first, first + count):
+        dispatch(store, an_event(f"failing_{number}"))
+        [claimed] = claim(store)
+        store.finish(claimed, replace(RETRY_LATER, failed=True), park_after=park_after)
+
+
+def succeed(store: Store, job_id: str) -> None:
+    dispatch(store, an_event(job_id))
+    [claimed] = claim(store)
+    store.finish(claimed, DONE)

@@ -76,14 +76,14 @@ class Batch:
         for thread in self.threads:
             thread.join(10)
 
-    def start(self, name, work):
+    def start(self, name, work, together=None):
         """Hand in work from a thread of its own; returns once it waits for its turn."""
         waiting = len(self.ledger.writer._waiting)
-        self._hand_in(name, work)
+        self._hand_in(name, work, together)
         eventually(lambda: len(self.ledger.writer._waiting) > waiting)
 
-    def _hand_in(self, name, work):
-        thread = threading.Thread(target=self._run, args=(name, work), daemon=True)
+    def _hand_in(self, name, work, together=None):
+        thread = threading.Thread(target=self._run, args=(name, work, together), daemon=True)
         self.threads.append(thread)
         thread.start()
 
@@ -92,9 +92,10 @@ class Batch:
         assert self.go_on.wait(10)
         return insert(db, "first")
 
-    def _run(self, name, work):
+    def _run(self, name, work, together):
+        writer = self.ledger.writer
         try:
-            self.results[name] = self.ledger.writer.run(work)
+            self.results[name] = writer.run_together(together, work) if together else writer.run(work)
         except Exception as error:
             self.results[name] = error
 
@@ -102,6 +103,39 @@ class Batch:
 def fail(db):
     insert(db, "half")
     raise ValueError("on purpose")
+
+
+def insert_all(db, names):
+    """Several in one go, unless one of them is bad."""
+    made = [insert(db, name) for name in names]
+    if "bad" in names:
+        raise ValueError("on purpose")
+    return made
+
+
+def test_does_in_one_go_what_is_of_the_same_kind(ledger):
+    calls = []
+
+    def together(db, names):
+        calls.append(list(names))
+        return insert_all(db, names)
+
+    with Batch(ledger) as batch:
+        for name in ("a", "b", "c"):
+            batch.start(name, name, together)
+
+    assert batch.results == {"first": "first", "a": "a", "b": "b", "c": "c"}
+    assert calls == [["a", "b", "c"]]
+
+
+def test_what_fails_together_is_done_one_by_one(ledger):
+    with Batch(ledger) as batch:
+        for name in ("a", "bad", "c"):
+            batch.start(name, name, insert_all)
+
+    assert [batch.results[name] for name in ("a", "c")] == ["a", "c"]
+    assert isinstance(batch.results["bad"], ValueError)
+    assert sorted(ledger.entries()) == ["a", "c", "first"]
 
 
 def test_gives_what_the_work_returns(ledger):

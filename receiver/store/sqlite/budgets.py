@@ -5,6 +5,7 @@ from datetime import datetime
 
 from receiver.clock import to_text
 from receiver.models import Budget
+from receiver.store import rules
 from receiver.store.sqlite.connection import now_in
 
 
@@ -13,18 +14,7 @@ def requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bo
     db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - budget.per)))
     [sent] = db.execute("SELECT count(*) FROM requests WHERE source = ?", (source,)).fetchone()
     told = db.execute("SELECT * FROM limits WHERE source = ?", (source,)).fetchone()
-    if told is None:
-        return budget.count - sent, budget.count
-    if told["paused_until"] is not None and told["paused_until"] > to_text(now):
-        return 0, budget.count
-    count = budget.count
-    # Some say 0 and mean that there is no limit; believing it, we would never ask again and never hear better.
-    if told["count"]:
-        count = told["count"] if learn else min(count, told["count"])
-    left = count - sent
-    if told["remaining"] is not None and told["resets_at"] is not None and told["resets_at"] > to_text(now):
-        left = min(left, told["remaining"])
-    return left, count
+    return rules.requests_left(budget, sent, told, learn=learn, now=now)
 
 
 def spend(db: sqlite3.Connection, source: str, count: int, now: datetime) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from receiver.errors import ConfigError
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
 _LONGEST_SWITCH = 5.0
 _SWITCH_POLL = 0.005
+_ROWS_AT_ONCE = 32
+_STATEMENTS_KEPT = 256
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -22,7 +25,9 @@ def connect(path: Path) -> sqlite3.Connection:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     # Threads share it, one at a time; `isolation_level=None` leaves every BEGIN to us.
-    connection = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=0.1, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
+    )
     connection.row_factory = sqlite3.Row
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
@@ -71,3 +76,21 @@ def refuse_network_file_system(path: Path) -> None:
 
 def now_in(db: sqlite3.Connection) -> datetime:
     return from_text(db.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").fetchone()[0])
+
+
+def next_id(db: sqlite3.Connection, table: str) -> int:
+    """The id that the table's next row would get."""
+    [row] = db.execute(f"SELECT coalesce(max(id), 0) + 1 AS id FROM {table}")  # noqa: S608 - a name of ours
+    return int(row["id"])
+
+
+def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows of the same columns, many with each statement: `executemany` makes one of each."""
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        columns = list(some[0])
+        places = ", ".join([f"({', '.join('?' * len(columns))})"] * len(some))
+        db.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {places}",  # noqa: S608 - names of ours
+            [row[column] for row in some for column in columns],
+        )

@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from receiver.backoff import after_loss
 from receiver.clock import to_text
 from receiver.models import Budget, Claim, State
-from receiver.outcomes import Decision, Outcome
+from receiver.outcomes import Outcome
+from receiver.store.rows import claim_of, kept_error, outcome_values
 from receiver.store.sqlite import holds
 from receiver.store.sqlite.connection import now_in
-from receiver.store.sqlite.rows import event_of, job_of
 
-_LONGEST_ERROR = 4000
 _LIVE, _REPLAYED = 0, 1
 
 
@@ -97,7 +96,7 @@ def discard(db: sqlite3.Connection, ids: Iterable[int], reason: str) -> list[int
         WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'dead'
         RETURNING id
         """,
-        {"ids": json.dumps(list(ids)), "now": to_text(now_in(db)), "error": _kept(f"discarded: {reason}")},
+        {"ids": json.dumps(list(ids)), "now": to_text(now_in(db)), "error": kept_error(f"discarded: {reason}")},
     ).fetchall()
     return sorted(row["id"] for row in rows)
 
@@ -118,18 +117,7 @@ def claim(
         job = db.execute(
             "SELECT * FROM jobs WHERE source = ? AND job_id = ?", (row["source"], row["job_id"])
         ).fetchone()
-        claims.append(
-            Claim(
-                id=row["id"],
-                token=row["token"],
-                handler=row["handler"],
-                attempt=row["attempt_count"],
-                idempotency_key=row["idempotency_key"],
-                event=event_of(event),
-                job=job_of(job) if job is not None else None,
-                probe=probe,
-            )
-        )
+        claims.append(claim_of(row, event, job, probe=probe))
     if claims:
         holds.begun(db, handler, len(claims), now, probing_for=lease if probe else None, limited=limit is not None)
     return claims
@@ -166,20 +154,8 @@ def _take(
 
 
 def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome, park_after: int | None) -> State | None:
-    now, state = now_in(db), outcome.decision.state
-    parameters = {
-        "id": claim.id,
-        "token": claim.token,
-        "state": state,
-        "due": to_text(now + outcome.wait),
-        "now": to_text(now),
-        "over": state is not State.PENDING,
-        "snoozed": outcome.decision is Decision.SNOOZE,
-        "outcome": outcome.decision,
-        "number": claim.attempt,
-        "error": outcome.error and _kept(outcome.error),
-        "result": json.dumps(dict(outcome.result)) if outcome.result is not None else None,
-    }
+    now = now_in(db)
+    parameters = outcome_values(claim, outcome, now)
     attempt = db.execute(
         """
         INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
@@ -198,7 +174,7 @@ def finish(db: sqlite3.Connection, claim: Claim, outcome: Outcome, park_after: i
         parameters,
     )
     holds.judge(db, claim, outcome, park_after, now)
-    return state
+    return outcome.decision.state
 
 
 def sweep(db: sqlite3.Connection, spared: set[str]) -> int:
@@ -221,8 +197,3 @@ def sweep(db: sqlite3.Connection, spared: set[str]) -> int:
             (to_text(now + after_loss(row["attempt_count"])), row["id"]),
         )
     return len(lapsed)
-
-
-def _kept(error: str) -> str:
-    """As much of an error as is kept, of what a database can keep."""
-    return error[:_LONGEST_ERROR].encode("utf-8", "replace").decode()

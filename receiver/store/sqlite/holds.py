@@ -6,9 +6,7 @@ from datetime import datetime, timedelta
 from receiver.clock import from_text, to_text
 from receiver.models import Budget, Claim
 from receiver.outcomes import Decision, Outcome
-
-_FIRST_PARK = timedelta(seconds=30)
-_LONGEST_PARK = timedelta(minutes=10)
+from receiver.store.rules import parked_for
 
 
 def allowed(db: sqlite3.Connection, handler: str, free: int, limit: Budget | None, now: datetime) -> tuple[int, bool]:
@@ -57,8 +55,7 @@ def judge(db: sqlite3.Connection, claim: Claim, outcome: Outcome, park_after: in
         too_many = park_after is not None and row["failure_count"] >= park_after and row["parked_until"] is None
         if claim.probe or too_many:
             db.execute("UPDATE handlers SET park_count = park_count + 1 WHERE name = ?", (claim.handler,))
-            wait = min(_FIRST_PARK * 2 ** min(row["park_count"], 20), _LONGEST_PARK)
-            _note(db, claim.handler, "parked_until", now + wait)
+            _note(db, claim.handler, "parked_until", now + parked_for(row["park_count"]))
     # A dead letter that the handler asked for says nothing of whether it works.
     elif outcome.decision is not Decision.DEAD:
         db.execute(

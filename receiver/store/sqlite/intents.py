@@ -1,6 +1,5 @@
 """Create calls, from before they are made until it is known what they led to."""
 
-import json
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -9,10 +8,10 @@ from typing import Any
 
 from receiver.clock import to_text
 from receiver.models import Created, Event, Intent, Job, Schedule
+from receiver.store.rows import job_of, merged, object_text
 from receiver.store.sqlite.budgets import spend
 from receiver.store.sqlite.connection import now_in
-from receiver.store.sqlite.jobs import job_row, merged, track
-from receiver.store.sqlite.rows import job_of
+from receiver.store.sqlite.jobs import job_row, track
 
 
 def intend(db: sqlite3.Connection, source: str, kind: str, metadata: Mapping[str, Any]) -> Intent:
@@ -20,7 +19,7 @@ def intend(db: sqlite3.Connection, source: str, kind: str, metadata: Mapping[str
     intent = Intent(id=secrets.token_hex(11), source=source, kind=kind, metadata=metadata, created_at=now)
     db.execute(
         "INSERT INTO intents (id, source, kind, metadata, created_at) VALUES (?, ?, ?, ?, ?)",
-        (intent.id, source, kind, json.dumps(dict(metadata), allow_nan=False), to_text(now)),
+        (intent.id, source, kind, object_text(metadata), to_text(now)),
     )
     # Polls forget what their budget no longer counts; a source may see none for long. No budget's span is longer.
     db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - timedelta(hours=1))))

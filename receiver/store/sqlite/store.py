@@ -1,13 +1,11 @@
 """The questions of `Store`, answered by SQLite. Writing is done by the functions of the modules beside this one."""
 
 import contextlib
-import hashlib
 import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +23,30 @@ from receiver.models import (
     Job,
     KeySet,
     Limits,
-    Origin,
+    Listed,
     Schedule,
     State,
-    Trust,
 )
 from receiver.outcomes import Outcome
-from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store, Verdict
-from receiver.store.sqlite import budgets, deliveries, dispatches, intents, jobs, keys
+from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store
+from receiver.store.rows import (
+    event_of,
+    hold_of,
+    intent_of,
+    job_of,
+    key_set_of,
+    limit_values,
+    moments,
+    selection_values,
+    shown,
+)
+from receiver.store.sqlite import budgets, dispatches, intents, jobs, keys
 from receiver.store.sqlite.bell import Bell
 from receiver.store.sqlite.connection import connect, now_in, refuse_network_file_system
-from receiver.store.sqlite.deliveries import count_again, insert_delivery
-from receiver.store.sqlite.events import close_job, known_event, seen_again, store_event
-from receiver.store.sqlite.jobs import insert_job, job_row
-from receiver.store.sqlite.rows import event_of, hold_of, intent_of, job_of, key_set_of
+from receiver.store.sqlite.quarantine import quarantine
+from receiver.store.sqlite.receiving import Bounds, receive
 from receiver.store.sqlite.schema import migrate
 from receiver.store.sqlite.writer import Writer
-
-_JSON = frozenset(["metadata", "outputs", "failure", "data", "results", "result", "headers"])
 
 
 class SQLiteStore(Store):
@@ -61,8 +65,7 @@ class SQLiteStore(Store):
         max_hint_body: int = 2**16,
     ) -> None:
         refuse_network_file_system(path)
-        self._max_hints = max_hints
-        self._max_hint_body = max_hint_body
+        self._bounds = Bounds(max_hints=max_hints, max_hint_body=max_hint_body)
         try:
             with contextlib.ExitStack() as opened:
                 self._reader = opened.enter_context(contextlib.closing(connect(path)))
@@ -78,94 +81,16 @@ class SQLiteStore(Store):
     # A delivery comes in
 
     def receive(self, record: Record) -> Receipt:
-        def work(db: sqlite3.Connection) -> Receipt:
-            receipt = self._receive(db, record)
-            if record.intent is not None:
-                intents.fulfil(db, record.intent, record.events)
-            return receipt
-
-        receipt = self._writer.run(work)
+        receipt = self._writer.run_together(self._receive, record)
         if receipt.events:
             self.wake()
         return receipt
 
-    def _receive(self, db: sqlite3.Connection, record: Record) -> Receipt:
-        now = now_in(db)
-        if record.verdict is not Verdict.RECORDED or not record.events:
-            return self._keep_unproven(db, record, now)
-        known = [known_event(db, event) for event in record.events]
-        for event, row in zip(record.events, known, strict=True):
-            if row is not None:
-                seen_again(db, row["id"], record.delivery.via, now)
-                close_job(db, event, now)
-        new = [event for event, row in zip(record.events, known, strict=True) if row is None]
-        if not new:
-            # A batch's own event is its last; those of its clips may have come in on their own before.
-            first = next(row["delivery_id"] for row in reversed(known) if row is not None)
-            count_again(db, first, now)
-            return Receipt(delivery_id=first, repeated=True)
-        delivery_id = insert_delivery(db, record, now)
-        events, unknown = [], []
-        for event in new:
-            stored, first_seen = store_event(db, event, record, delivery_id, now)
-            events.append(stored)
-            unknown += [stored] if first_seen else []
-        return Receipt(delivery_id=delivery_id, repeated=False, events=tuple(events), unknown_statuses=tuple(unknown))
-
-    def _keep_unproven(self, db: sqlite3.Connection, record: Record, now: datetime) -> Receipt:
-        """Keep a hint, an unreadable body or one without events, told apart by its bytes; a hint makes its jobs due."""
-        fingerprint = hashlib.sha256(record.delivery.body).hexdigest()
-        row = db.execute(
-            "SELECT id FROM deliveries WHERE source = ? AND fingerprint = ?", (record.delivery.source, fingerprint)
-        ).fetchone()
-        if row is None:
-            delivery_id = insert_delivery(db, self._bounded(record), now, fingerprint=fingerprint)
-        else:
-            delivery_id = row["id"]
-            count_again(db, delivery_id, now)
-        if record.trust is Trust.HINT:
-            db.execute(
-                """
-                DELETE FROM deliveries WHERE source = :source AND trust = 'hint' AND id <= (
-                    SELECT id FROM deliveries WHERE source = :source AND trust = 'hint'
-                    ORDER BY id DESC LIMIT 1 OFFSET :most)
-                """,
-                {"source": record.delivery.source, "most": self._max_hints},
-            )
-        for event in record.events:
-            self._make_due(db, event, record, now)
-        return Receipt(delivery_id=delivery_id, repeated=row is not None)
-
-    def _bounded(self, record: Record) -> Record:
-        if record.trust is not Trust.HINT:
-            return record
-        return replace(record, delivery=replace(record.delivery, body=record.delivery.body[: self._max_hint_body]))
-
-    def _make_due(self, db: sqlite3.Connection, event: Event, record: Record, now: datetime) -> None:
-        """Poll the job at once, but no more often than its schedule asks anyway."""
-        if event.job_id is None or event.kind is None:
-            return
-        schedule, origin = record.schedules[event.kind], Origin.HINT if record.trust is Trust.HINT else Origin.EVENT
-        job = job_row(db, event.source, event.job_id)
-        if job is not None:
-            db.execute(
-                """
-                UPDATE jobs SET origin = iif(origin = 'hint', :origin, origin),
-                    next_poll_at = iif(last_poll_at IS NULL OR last_poll_at < :lately, min(next_poll_at, :now),
-                        next_poll_at)
-                WHERE id = :id AND finished_at IS NULL
-                """,
-                {"id": job["id"], "now": to_text(now), "lately": to_text(now - schedule.shortest), "origin": origin},
-            )
-            return
-        [hinted] = db.execute(
-            "SELECT count(*) FROM jobs WHERE source = ? AND origin = 'hint' AND finished_at IS NULL", (event.source,)
-        ).fetchone()
-        if origin is Origin.EVENT or hinted < self._max_hints:
-            insert_job(db, event.source, event.job_id, event.kind, schedule, origin, now, first_poll=timedelta(0))
+    def _receive(self, db: sqlite3.Connection, records: Sequence[Record]) -> list[Receipt]:
+        return receive(db, records, self._bounds)
 
     def quarantine(self, refusals: Sequence[Refusal], *, max_count: int) -> None:
-        self._writer.run(lambda db: deliveries.quarantine(db, refusals, max_count))
+        self._writer.run(lambda db: quarantine(db, refusals, max_count))
 
     def prove(self) -> None:
         self._writer.run(
@@ -292,10 +217,8 @@ class SQLiteStore(Store):
             """,
             (json.dumps(list(handlers)),),
         )
-        moments = [row[name] for name in ("unrouted", "leased", "pending") if row[name] is not None]
-        if not moments:
-            return None
-        return max(from_text(min(moments)) - from_text(row["now"]), timedelta(0))
+        coming = moments(row, ["unrouted", "leased", "pending"])
+        return max(min(coming) - from_text(row["now"]), timedelta(0)) if coming else None
 
     def waiting(self) -> dict[str, int]:
         rows = self._read("SELECT handler, count(*) AS count FROM dispatches WHERE state = 'pending' GROUP BY handler")
@@ -404,6 +327,12 @@ class SQLiteStore(Store):
             )
         )
 
+    def take_listed(self, source: str, listed: Listed, *, schedule: Schedule) -> bool:
+        # Looking first keeps those that are known, which are most, from taking the write lock.
+        if self.job(source, listed.job_id) is not None:
+            return False
+        return self._writer.run(lambda db: jobs.take_listed(db, source, listed, schedule))
+
     def intend(self, source: str, *, kind: str, metadata: Mapping[str, Any] | None = None) -> Intent:
         return self._writer.run(lambda db: intents.intend(db, source, kind, metadata or {}))
 
@@ -430,7 +359,6 @@ class SQLiteStore(Store):
 
     def remember_limits(self, source: str, limits: Limits) -> None:
         def work(db: sqlite3.Connection) -> None:
-            now = now_in(db)
             db.execute(
                 """
                 INSERT INTO limits (source, count, remaining, resets_at, paused_until)
@@ -444,14 +372,7 @@ class SQLiteStore(Store):
                     resets_at = iif(resets_at > :now, resets_at, excluded.resets_at),
                     paused_until = coalesce(excluded.paused_until, paused_until)
                 """,
-                {
-                    "now": to_text(now),
-                    "source": source,
-                    "count": limits.count,
-                    "remaining": limits.remaining,
-                    "resets_at": to_text(now + limits.resets_after) if limits.resets_after is not None else None,
-                    "paused_until": to_text(now + limits.pause) if limits.pause is not None else None,
-                },
+                limit_values(source, limits, now_in(db)),
             )
 
         self._writer.run(work)
@@ -613,23 +534,9 @@ class SQLiteStore(Store):
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
     def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
-        return [
-            {
-                name: json.loads(value) if name in _JSON and value is not None else value
-                for name, value in dict(row).items()
-            }
-            for row in self._read(statement, parameters)
-        ]
+        return [shown(dict(row)) for row in self._read(statement, parameters)]
 
 
 def _parameters(selection: Selection) -> dict[str, Any]:
-    return {
-        "source": selection.source,
-        "type": selection.type,
-        "status": selection.status,
-        "kind": selection.kind,
-        "since": selection.since and to_text(selection.since),
-        "until": selection.until and to_text(selection.until),
-        "handlers": json.dumps(selection.handlers) if selection.handlers else None,
-        "error": selection.error,
-    }
+    handlers = json.dumps(selection.handlers) if selection.handlers else None
+    return selection_values(selection) | {"handlers": handlers}

@@ -6,14 +6,16 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from receiver.errors import StoreUnavailable
 
 T = TypeVar("T")
+U = TypeVar("U")
 Work = Callable[[sqlite3.Connection], T]
+Together = Callable[[sqlite3.Connection, Sequence[U]], Sequence[T]]
 
 _LARGEST_BATCH = 64
 _LOCK_POLL = 0.0005
@@ -21,12 +23,15 @@ _BEGIN_POLL_MS = 50
 
 
 class _Ticket:
-    """One thread's work, and what became of it."""
+    """One thread's work, and what became of it: a piece of its own, or an item for one that is done for many."""
 
-    def __init__(self, work: Work[Any], deadline: float) -> None:
-        self.work = work
+    def __init__(self, deadline: float, together: Together[Any, Any], item: Any) -> None:
         self.deadline = deadline
-        self.woken = threading.Event()
+        self.together = together
+        self.item = item
+        # Locked until somebody has news: a lock is all that is needed of an event.
+        self.woken = threading.Lock()
+        self.woken.acquire()
         self.leads = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -60,27 +65,37 @@ class Writer:
         Raises:
             StoreUnavailable: it could not be committed in time; nothing of it is stored.
         """
-        deadline = time.monotonic() + self._timeout
-        ticket = _Ticket(work, deadline)
+        result: T = self.run_together(_each, work)
+        return result
+
+    def run_together(self, together: Together[U, T], item: U) -> T:
+        """As `run`; what several threads want done of the same kind at the same time is done in one go.
+
+        `together` gives a result for each item. If it fails, it is called again with each item alone.
+
+        Raises:
+            StoreUnavailable: it could not be committed in time; nothing of it is stored.
+        """
+        ticket = _Ticket(time.monotonic() + self._timeout, together, item)
         with self._guard:
             self._waiting.append(ticket)
             ticket.leads = not self._led
             self._led = True
         if not ticket.leads:
-            self._await(ticket, deadline)
+            self._await(ticket)
         if ticket.leads:
             self._lead()
         if ticket.error is not None:
             raise ticket.error
         return ticket.result  # type: ignore[no-any-return]
 
-    def _await(self, ticket: _Ticket, deadline: float) -> None:
+    def _await(self, ticket: _Ticket) -> None:
         """Wait until a leader has decided the ticket, or made it the next leader.
 
         Work that a leader has taken is waited for past the deadline: it may yet be committed, and saying otherwise
         would be untrue. The leader's own time is limited.
         """
-        if ticket.woken.wait(deadline - time.monotonic()):
+        if ticket.woken.acquire(timeout=max(ticket.deadline - time.monotonic(), 0)):
             return
         with self._guard:
             if ticket.leads:
@@ -88,7 +103,7 @@ class Writer:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
                 raise StoreUnavailable("the store is busy: too many writers before this one")
-        ticket.woken.wait()
+        ticket.woken.acquire()
 
     def _lead(self) -> None:
         with self._guard:
@@ -109,19 +124,20 @@ class Writer:
         with self._guard:
             if self._waiting:
                 self._waiting[0].leads = True
-                self._waiting[0].woken.set()
+                self._waiting[0].woken.release()
             else:
                 self._led = False
-        for ticket in batch:
-            ticket.woken.set()
+        # The first of them is the leader itself.
+        for ticket in batch[1:]:
+            ticket.woken.release()
 
     def _commit(self, batch: list[_Ticket], deadline: float) -> None:
         self._take_lock(deadline)
         try:
             self._begin(deadline)
             try:
-                for ticket in batch:
-                    self._run_one(ticket)
+                for together, tickets in _by_kind(batch).items():
+                    self._run_all(together, tickets)
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -130,17 +146,25 @@ class Writer:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def _run_one(self, ticket: _Ticket) -> None:
+    def _run_all(self, together: Together[Any, Any], tickets: Sequence[_Ticket]) -> None:
+        """Do it for all, or if that fails, for each alone, so that the one that is to blame harms only itself."""
         self._connection.execute("SAVEPOINT work")
         try:
-            ticket.result = ticket.work(self._connection)
+            results = together(self._connection, [ticket.item for ticket in tickets])
+            for ticket, result in zip(tickets, results, strict=True):
+                ticket.result = result
         except Exception as error:
             # A full disk ends the whole transaction, savepoints included.
             if not self._connection.in_transaction:
                 raise
             self._connection.execute("ROLLBACK TO work")
-            ticket.error = _unavailable(error) if isinstance(error, sqlite3.Error) else error
+            if len(tickets) == 1:
+                tickets[0].error = _unavailable(error) if isinstance(error, sqlite3.Error) else error
+        else:
+            tickets = []
         self._connection.execute("RELEASE work")
+        for ticket in tickets if len(tickets) > 1 else []:
+            self._run_all(together, [ticket])
 
     def _take_lock(self, deadline: float) -> None:
         while True:
@@ -163,6 +187,18 @@ class Writer:
                     raise
             else:
                 return
+
+
+def _each(db: sqlite3.Connection, pieces: Sequence[Work[Any]]) -> list[Any]:
+    return [work(db) for work in pieces]
+
+
+def _by_kind(batch: Sequence[_Ticket]) -> dict[Together[Any, Any], list[_Ticket]]:
+    """The tickets by what is to be done; pieces that are their threads' own stay apart."""
+    kinds: dict[Together[Any, Any], list[_Ticket]] = {}
+    for ticket in batch:
+        kinds.setdefault(ticket.together, []).append(ticket)
+    return kinds
 
 
 def _unavailable(error: BaseException) -> StoreUnavailable:

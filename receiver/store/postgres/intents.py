@@ -1,0 +1,77 @@
+"""Create calls, from before they are made until it is known what they led to."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from receiver.clock import to_text
+from receiver.models import Created, Event, Intent, Job, Schedule
+from receiver.store.postgres.budgets import source_lock, spend
+from receiver.store.postgres.connection import Connection
+from receiver.store.postgres.jobs import job_row, track
+from receiver.store.postgres.locks import job_lock, lock
+from receiver.store.rows import job_of, merged, object_text
+
+
+def intend(db: Connection, source: str, kind: str, metadata: Mapping[str, Any]) -> Intent:
+    now = lock(db, source_lock(source))
+    intent = Intent(id=secrets.token_hex(11), source=source, kind=kind, metadata=metadata, created_at=now)
+    db.execute(
+        "INSERT INTO intents (id, source, kind, metadata, created_at) VALUES (%s, %s, %s, %s, %s)",
+        (intent.id, source, kind, object_text(metadata), to_text(now)),
+    )
+    # Polls forget what their budget no longer counts; a source may see none for long. No budget's span is longer.
+    db.execute("DELETE FROM requests WHERE source = %s AND sent_at <= %s", (source, to_text(now - timedelta(hours=1))))
+    spend(db, source, 1, now)
+    return intent
+
+
+def settle(db: Connection, intent: Intent, created: Sequence[Created], schedules: Mapping[str, Schedule]) -> list[Job]:
+    now = lock(db, *(job_lock(intent.source, job.job_id) for job in created))
+    jobs = []
+    for job in created:
+        track(
+            db,
+            intent.source,
+            job.job_id,
+            now,
+            kind=job.kind,
+            schedule=schedules[job.kind],
+            metadata=intent.metadata,
+            reference=job.reference,
+        )
+        [row] = db.execute(
+            "SELECT * FROM jobs WHERE source = %s AND job_id = %s", (intent.source, job.job_id)
+        ).fetchall()
+        jobs.append(job_of(row))
+    withdraw(db, intent.id)
+    return jobs
+
+
+def fulfil(db: Connection, intent_id: str, events: Sequence[Event]) -> None:
+    """Give the intent's metadata to the jobs that its callback speaks of, should the answer not have come yet.
+
+    Once the job that was asked for is known, the intent is dropped. To be called with the locks of the jobs.
+    """
+    row = db.execute("SELECT * FROM intents WHERE id = %s", (intent_id,)).fetchone()
+    for event in events:
+        if row is None or event.source != row["source"]:
+            return
+        job = job_row(db, event.source, event.job_id) if event.job_id is not None else None
+        if job is None:
+            continue
+        db.execute(
+            "UPDATE jobs SET metadata = %s, origin = 'track' WHERE id = %s",
+            (merged(row["metadata"], job["metadata"]), job["id"]),
+        )
+        if event.kind == row["kind"]:
+            withdraw(db, intent_id)
+
+
+def withdraw(db: Connection, intent_id: str) -> bool:
+    return db.execute("DELETE FROM intents WHERE id = %s", (intent_id,)).rowcount == 1
+
+
+def doubt(db: Connection, intent_id: str, error: str) -> bool:
+    return db.execute("UPDATE intents SET error = %s WHERE id = %s", (error, intent_id)).rowcount == 1

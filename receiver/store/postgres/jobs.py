@@ -1,0 +1,195 @@
+"""Jobs and their polls."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from receiver.clock import to_text
+from receiver.models import Budget, Job, Listed, Origin, Schedule, Status
+from receiver.store.base import PollResult
+from receiver.store.postgres.budgets import requests_left, source_lock, spend
+from receiver.store.postgres.connection import Connection
+from receiver.store.postgres.locks import job_lock, lock
+from receiver.store.rows import job_of, job_values, merged, object_text, poll_values
+from receiver.store.rules import SECOND_CHANCE, UNTIL_ASKED
+
+
+def open_again(db: Connection, job: int, schedule: Schedule, now: datetime) -> None:
+    db.execute(
+        """
+        UPDATE jobs SET status = 'queued', finished_at = NULL, deadline_at = %s, next_poll_at = %s, error_count = 0,
+            missing_count = 0, incomplete_count = 0
+        WHERE id = %s
+        """,
+        (to_text(now + schedule.deadline), to_text(now + schedule.first), job),
+    )
+
+
+def job_row(db: Connection, source: str, job_id: str) -> dict[str, Any] | None:
+    return db.execute(
+        "SELECT id, status, raw_status, metadata, last_poll_at FROM jobs WHERE source = %s AND job_id = %s",
+        (source, job_id),
+    ).fetchone()
+
+
+def insert_job(
+    db: Connection,
+    source: str,
+    job_id: str,
+    kind: str,
+    schedule: Schedule,
+    origin: str,
+    now: datetime,
+    *,
+    status: Status | None = None,
+    raw_status: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    reference: str | None = None,
+    first_poll: timedelta | None = None,
+) -> None:
+    values = job_values(
+        source, job_id, kind, schedule, origin, now, status=status, raw_status=raw_status, metadata=metadata,
+        reference=reference, first_poll=first_poll,
+    )  # fmt: skip
+    db.execute(
+        """
+        INSERT INTO jobs (source, job_id, kind, status, raw_status, metadata, reference, origin, created_at,
+            updated_at, finished_at, deadline_at, next_poll_at)
+        VALUES (%(source)s, %(job_id)s, %(kind)s, %(status)s, %(raw_status)s, %(metadata)s, %(reference)s,
+            %(origin)s, %(now)s, %(now)s, %(finished_at)s, %(deadline_at)s, %(next_poll_at)s)
+        """,
+        values,
+    )
+
+
+def track(
+    db: Connection,
+    source: str,
+    job_id: str,
+    now: datetime,
+    *,
+    kind: str,
+    schedule: Schedule,
+    metadata: Mapping[str, Any] | None,
+    reference: str | None,
+) -> bool:
+    """To be called with the job's lock."""
+    known = job_row(db, source, job_id)
+    if known is None:
+        insert_job(db, source, job_id, kind, schedule, "track", now, metadata=metadata, reference=reference)
+        return True
+    db.execute(
+        """
+        UPDATE jobs SET kind = %s, metadata = %s, reference = coalesce(%s, reference), origin = 'track',
+            updated_at = %s
+        WHERE id = %s
+        """,
+        (kind, merged(known["metadata"], object_text(metadata)), reference, to_text(now), known["id"]),
+    )
+    if Status(known["status"]).ours:
+        open_again(db, known["id"], schedule, now)
+    return False
+
+
+def take_listed(db: Connection, source: str, listed: Listed, schedule: Schedule, now: datetime) -> bool:
+    """To be called with the job's lock."""
+    if job_row(db, source, listed.job_id) is not None:
+        return False
+    # It may wait long for its first poll, and has its own time from then on.
+    patient = replace(schedule, first=timedelta(0), deadline=schedule.deadline + UNTIL_ASKED)
+    insert_job(db, source, listed.job_id, listed.kind, patient, Origin.LISTED, now, reference=listed.reference)
+    return True
+
+
+def make_due(
+    db: Connection,
+    source: str,
+    job_id: str,
+    kind: str,
+    schedule: Schedule,
+    origin: Origin,
+    most: int,
+    now: datetime,
+    *,
+    ended: bool,
+) -> None:
+    """Poll the job at once, but no more often than its schedule asks anyway. `ended` is what was told of it.
+
+    Of jobs that are only hinted at, a source has `most`.
+    """
+    job = job_row(db, source, job_id)
+    if job is None:
+        [row] = db.execute(
+            "SELECT count(*) AS hinted FROM jobs WHERE source = %s AND origin = 'hint' AND finished_at IS NULL",
+            (source,),
+        ).fetchall()
+        if origin is Origin.EVENT or row["hinted"] < most:
+            insert_job(db, source, job_id, kind, schedule, origin, now, first_poll=timedelta(0))
+        return
+    lately = job["last_poll_at"] is not None and job["last_poll_at"] >= to_text(now - schedule.shortest)
+    if Status(job["status"]).ours and not lately and ended:
+        # We gave it up, and are told that it ended after all. Should that prove to be untrue, it is given up once more.
+        open_again(db, job["id"], replace(schedule, first=timedelta(0), deadline=SECOND_CHANCE), now)
+    db.execute(
+        """
+        UPDATE jobs SET origin = CASE WHEN origin = 'hint' THEN %(origin)s ELSE origin END,
+            next_poll_at = CASE WHEN %(lately)s THEN next_poll_at ELSE least(next_poll_at, %(now)s) END
+        WHERE id = %(id)s AND finished_at IS NULL
+        """,
+        {"id": job["id"], "now": to_text(now), "lately": lately, "origin": origin},
+    )
+
+
+def claim_polls(db: Connection, source: str, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
+    """Take due jobs by moving their next poll past the lease: whoever looks meanwhile does not find them due."""
+    now = lock(db, source_lock(source))
+    left, count = requests_left(db, source, budget, learn, now)
+    jobs = _take_due(db, source, min(left, limit), now, lease, hinted=False)
+    left_for_hints = min(left - count // 2, limit) - len(jobs)
+    jobs += _take_due(db, source, left_for_hints, now, lease, hinted=True)
+    spend(db, source, len(jobs), now)
+    return jobs
+
+
+def _take_due(db: Connection, source: str, most: int, now: datetime, lease: timedelta, *, hinted: bool) -> list[Job]:
+    if most <= 0:
+        return []
+    rows = db.execute(
+        """
+        WITH due AS MATERIALIZED (
+            SELECT id FROM jobs
+            WHERE source = %(source)s AND next_poll_at <= %(now)s AND (origin IN ('hint', 'listed')) = %(hinted)s
+            ORDER BY next_poll_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+        UPDATE jobs SET next_poll_at = %(lease)s, last_poll_at = %(now)s, poll_count = poll_count + 1
+        FROM due WHERE jobs.id = due.id
+        RETURNING jobs.*
+        """,
+        {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "hinted": hinted},
+    ).fetchall()
+    return [job_of(row) for row in rows]
+
+
+def record_poll(db: Connection, job: Job, result: PollResult) -> bool:
+    now = lock(db, job_lock(job.source, job.job_id))
+    row = job_row(db, job.source, job.job_id)
+    if row is None or Status(row["status"]).terminal:
+        return False
+    db.execute(
+        """
+        UPDATE jobs SET next_poll_at = %(next)s, updated_at = %(now)s, last_error = %(error)s,
+            status = coalesce(%(status)s, status), raw_status = coalesce(%(raw_status)s, raw_status),
+            progress = coalesce(%(progress)s, progress),
+            step = CASE WHEN %(error)s::text IS NULL THEN %(step)s ELSE step END,
+            reference = coalesce(%(reference)s, reference), deadline_at = coalesce(%(deadline)s, deadline_at),
+            incomplete_count = CASE WHEN %(error)s::text IS NOT NULL THEN incomplete_count
+                WHEN %(incomplete)s THEN incomplete_count + 1 ELSE 0 END,
+            error_count = CASE WHEN %(error)s::text IS NULL THEN 0 ELSE error_count + 1 END,
+            missing_count = CASE WHEN %(missing)s THEN missing_count + 1 ELSE 0 END,
+            -- A hint that the provider answers for is one no longer.
+            origin = CASE WHEN origin IN ('hint', 'listed') AND %(error)s::text IS NULL THEN 'event' ELSE origin END
+        WHERE id = %(id)s
+        """,
+        poll_values(result, now) | {"id": row["id"]},
+    )
+    return result.raw_status is not None and result.status is None and result.raw_status != row["raw_status"]

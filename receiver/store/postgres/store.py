@@ -1,0 +1,487 @@
+"""The questions of `Store`, answered by PostgreSQL. Writing is done by the functions of the modules beside this one."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+
+import psycopg
+
+from receiver.clock import from_text
+from receiver.errors import StoreUnavailable
+from receiver.models import (
+    Budget,
+    Claim,
+    Created,
+    Event,
+    Hold,
+    Intent,
+    Job,
+    KeySet,
+    Limits,
+    Listed,
+    Origin,
+    Schedule,
+    State,
+    Trust,
+)
+from receiver.outcomes import Outcome
+from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store, Verdict
+from receiver.store.postgres import (
+    budgets,
+    deliveries,
+    dispatches,
+    events,
+    intents,
+    jobs,
+    keys,
+    lists,
+    partitions,
+    schema,
+)
+from receiver.store.postgres.bell import Bell
+from receiver.store.postgres.connection import Address, Connection
+from receiver.store.postgres.locks import job_lock, lock
+from receiver.store.postgres.pool import Pool
+from receiver.store.rows import event_of, hold_of, intent_of, job_of, key_set_of, moments, shown
+
+
+class PostgresStore(Store):
+    """One database for any number of nodes.
+
+    An empty one gets its tables by being opened. One that an older Receiver made is refused until `migrate` has run:
+    the moment at which a cluster's tables change is for a person to choose.
+
+    Anyone may send hints, so `max_hints` bounds, for each source, how many are kept and how many open jobs are known
+    from nothing else, and `max_hint_body` how much of a hint's body is kept.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: timedelta = timedelta(seconds=5),
+        max_hints: int = 1000,
+        max_hint_body: int = 2**16,
+    ) -> None:
+        self._max_hints = max_hints
+        self._max_hint_body = max_hint_body
+        address = Address(url)
+        self._pool = Pool(address, timeout=timeout)
+        self._partitions = partitions.Partitions(self._pool)
+        self._bell = Bell(self._pool.listen, self._pool.notify)
+        try:
+            self._open(url)
+        except StoreUnavailable as error:
+            self.close()
+            raise StoreUnavailable(f"the store at {address} cannot be opened: {error}") from error
+
+    def _open(self, url: str) -> None:
+        applied = self._pool.run(schema.applied_in)
+        if not applied:
+            schema.migrate(url)
+        elif schema.pending(applied):
+            raise StoreUnavailable("an older Receiver made its tables; run `receiver migrate` on one node")
+
+    # A delivery comes in
+
+    def receive(self, record: Record) -> Receipt:
+        self._partitions.prepare(record.delivery.received_at)
+        try:
+            receipt = self._pool.run(lambda db: self._receive(db, record))
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, psycopg.errors.CheckViolation):
+                raise
+            # Another node has dropped the partition.
+            self._partitions.forget()
+            self._partitions.prepare(record.delivery.received_at)
+            receipt = self._pool.run(lambda db: self._receive(db, record))
+        if receipt.events:
+            self.wake()
+        return receipt
+
+    def _receive(self, db: Connection, record: Record) -> Receipt:
+        source = record.delivery.source
+        fingerprint = None
+        names = [
+            f"event {event.source} {event.key}" if event.job_id is None else job_lock(event.source, event.job_id)
+            for event in record.events
+        ]
+        if record.verdict is not Verdict.RECORDED or not record.events:
+            fingerprint = hashlib.sha256(record.delivery.body).hexdigest()
+            names += [f"hints {source}" if record.trust is Trust.HINT else f"fingerprint {source} {fingerprint}"]
+        now = lock(db, *names)
+        if fingerprint is not None:
+            receipt = self._keep_unproven(db, record, fingerprint, now)
+        else:
+            receipt = _record(db, record, now)
+        if record.intent is not None:
+            intents.fulfil(db, record.intent, record.events)
+        return receipt
+
+    def _keep_unproven(self, db: Connection, record: Record, fingerprint: str, now: datetime) -> Receipt:
+        """Keep a hint, an unreadable body or one without events, told apart by its bytes; a hint makes its jobs due."""
+        source, hint = record.delivery.source, record.trust is Trust.HINT
+        known = deliveries.counted_by_fingerprint(db, source, fingerprint, now)
+        if known is None:
+            delivery_id = deliveries.insert_delivery(db, self._bounded(record), now)
+            deliveries.insert_fingerprint(db, source, fingerprint, delivery_id, record.delivery.received_at)
+        else:
+            delivery_id = known
+        if hint:
+            deliveries.bound_hints(db, source, self._max_hints)
+        origin = Origin.HINT if hint else Origin.EVENT
+        for event in record.events:
+            if event.job_id is not None and event.kind is not None:
+                schedule = record.schedules[event.kind]
+                ended = event.status is not None and event.status.terminal
+                jobs.make_due(
+                    db, event.source, event.job_id, event.kind, schedule, origin, self._max_hints, now, ended=ended
+                )
+        return Receipt(delivery_id=delivery_id, repeated=known is not None)
+
+    def _bounded(self, record: Record) -> Record:
+        if record.trust is not Trust.HINT:
+            return record
+        return replace(record, delivery=replace(record.delivery, body=record.delivery.body[: self._max_hint_body]))
+
+    def quarantine(self, refusals: Sequence[Refusal], *, max_count: int) -> None:
+        self._pool.run(lambda db: deliveries.quarantine(db, refusals, max_count))
+
+    def prove(self) -> None:
+        self._pool.run(
+            lambda db: db.execute(
+                "INSERT INTO proofs (id, proved_at) VALUES (1, clock_timestamp()) "
+                "ON CONFLICT (id) DO UPDATE SET proved_at = excluded.proved_at"
+            )
+        )
+
+    def drop_deliveries(self, before: datetime) -> list[str]:
+        """Drop the months of deliveries that ended before a moment, with their bodies. Returns their partitions.
+
+        Raises:
+            StoreUnavailable: the table is in use for longer than everybody else can wait; try again.
+        """
+        dropped = self._pool.run(lambda db: partitions.drop_before(db, before))
+        self._partitions.forget()
+        return dropped
+
+    # Keys that check signatures
+
+    def keys(self, source: str) -> KeySet | None:
+        rows = self._pool.read(
+            "SELECT keys, fetched_at FROM keys WHERE source = %s AND fetched_at IS NOT NULL", (source,)
+        )
+        return key_set_of(rows[0]) if rows else None
+
+    def want_keys(self, source: str) -> None:
+        # Looking first keeps forgeries from writing, but for one.
+        if not self._pool.read("SELECT 1 FROM keys WHERE source = %s AND wanted", (source,)):
+            self._pool.run(lambda db: db.execute("UPDATE keys SET wanted = true WHERE source = %s", (source,)))
+
+    def claim_keys(self, source: str, *, every: timedelta, pause: timedelta) -> bool:
+        # Looking first keeps an idle pass from writing.
+        if not self._pool.read(keys.DUE, keys.due_parameters(source, every, pause)):
+            return False
+        return self._pool.run(lambda db: keys.claim(db, source, every, pause))
+
+    def keep_keys(self, source: str, found: Sequence[str]) -> None:
+        self._pool.run(lambda db: keys.keep(db, source, found))
+
+    # Events become dispatches, and dispatches run
+
+    def unrouted(self, limit: int) -> list[Event]:
+        rows = self._pool.read("SELECT * FROM events WHERE routed_at IS NULL ORDER BY id LIMIT %s", (limit,))
+        return [event_of(row) for row in rows]
+
+    def route(self, plan: Mapping[int, Sequence[str]]) -> int:
+        return self._pool.run(lambda db: dispatches.route(db, plan))
+
+    def claim(
+        self, slots: Mapping[str, int], *, lease: timedelta, worker: str, limits: Mapping[str, Budget] | None = None
+    ) -> list[Claim]:
+        # Looking first keeps an idle worker from writing.
+        due = self._due_among([name for name, free in slots.items() if free > 0])
+        if not due:
+            return []
+        return self._pool.run(
+            lambda db: dispatches.claim(db, {name: slots[name] for name in due}, lease, worker, limits or {})
+        )
+
+    def _due_among(self, handlers: Sequence[str]) -> list[str]:
+        rows = self._pool.read(
+            """
+            SELECT wanted.name FROM unnest(%s::text[]) WITH ORDINALITY AS wanted (name, number)
+            WHERE EXISTS (
+                SELECT 1 FROM dispatches
+                WHERE state = 'pending' AND handler = wanted.name AND rank IN (0, 1)
+                    AND due_at <= statement_timestamp())
+            AND NOT EXISTS (
+                SELECT 1 FROM handlers WHERE handlers.name = wanted.name
+                    AND greatest(parked_until, limited_until) > statement_timestamp())
+            ORDER BY number
+            """,
+            (handlers,),
+        )
+        return [row["name"] for row in rows]
+
+    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
+        tokens = {claim.id: claim.token for claim in claims}
+        if tokens:
+            self._pool.run(lambda db: dispatches.renew(db, tokens, lease))
+
+    def finish(self, claim: Claim, outcome: Outcome, *, park_after: int | None = None) -> State | None:
+        state = self._pool.run(lambda db: dispatches.finish(db, claim, outcome, park_after))
+        # What it held back is for whoever has a free slot, and this worker has one now.
+        self._bell.ring_here()
+        return state
+
+    def hold(self, handler: str) -> Hold:
+        rows = self._pool.read("SELECT failure_count, parked_until FROM handlers WHERE name = %s", (handler,))
+        return hold_of(rows[0]) if rows else Hold()
+
+    def sweep(self, *, spare: Iterable[Claim] = ()) -> int:
+        if not self._pool.read(
+            "SELECT 1 FROM dispatches WHERE state = 'running' AND leased_until < statement_timestamp() LIMIT 1"
+        ):
+            return 0
+        spared = [claim.token for claim in spare]
+        return self._pool.run(lambda db: dispatches.sweep(db, spared))
+
+    def next_due(self, handlers: Iterable[str]) -> timedelta | None:
+        [row] = self._pool.read(
+            """
+            SELECT statement_timestamp() AS now,
+                (SELECT recorded_at FROM events WHERE routed_at IS NULL LIMIT 1) AS unrouted,
+                (SELECT min(leased_until) FROM dispatches WHERE state = 'running') AS leased,
+                (SELECT min(first) FROM (
+                    SELECT (
+                        SELECT greatest(due_at, (
+                            SELECT greatest(parked_until, limited_until)
+                            FROM handlers WHERE handlers.name = due.handler)) FROM dispatches AS due
+                        WHERE state = 'pending' AND handler = wanted.name AND rank = ranks.rank AND NOT EXISTS (
+                            SELECT 1 FROM dispatches AS other
+                            WHERE other.source = due.source AND other.job_id = due.job_id
+                                AND other.handler = due.handler AND other.state IN ('pending', 'running')
+                                AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id))
+                            OFFSET 0)
+                        ORDER BY due_at LIMIT 1) AS first
+                    FROM unnest(%s::text[]) AS wanted (name), unnest(ARRAY[0, 1]) AS ranks (rank)) AS firsts) AS pending
+            """,
+            (list(handlers),),
+        )
+        coming = moments(row, ["unrouted", "leased", "pending"])
+        return max(min(coming) - from_text(row["now"]), timedelta(0)) if coming else None
+
+    def waiting(self) -> dict[str, int]:
+        rows = self._pool.read(
+            "SELECT handler, count(*) AS count FROM dispatches WHERE state = 'pending' GROUP BY handler", patient=True
+        )
+        return {row["handler"]: row["count"] for row in rows}
+
+    # What a person does with dispatches
+
+    def select_events(self, selection: Selection, *, limit: int, after: int = 0) -> list[Event]:
+        values = lists.selected(selection) | {"after": after, "limit": limit}
+        return [event_of(row) for row in self._pool.read(lists.SELECTED_EVENTS, values, patient=True)]
+
+    def count_events(self, selection: Selection) -> int:
+        [row] = self._pool.read(lists.SELECTED_EVENTS_COUNT, lists.selected(selection), patient=True)
+        return int(row["count"])
+
+    def replay(
+        self,
+        plan: Mapping[int, Sequence[str]],
+        *,
+        replay_id: str,
+        wait: timedelta = timedelta(0),
+        every: timedelta = timedelta(0),
+    ) -> list[int]:
+        ids = self._pool.run(lambda db: dispatches.replay(db, plan, replay_id, wait, every))
+        self.wake()
+        return ids
+
+    def cancel_replay(self, replay_id: str, *, limit: int) -> int:
+        return self._pool.run(lambda db: dispatches.cancel_replay(db, replay_id, limit))
+
+    def select_dead(self, selection: Selection, *, limit: int, after: int = 0) -> list[int]:
+        values = lists.selected(selection) | {"after": after, "limit": limit}
+        return [row["id"] for row in self._pool.read(lists.SELECTED_DEAD, values, patient=True)]
+
+    def count_dead(self, selection: Selection) -> dict[str, int]:
+        rows = self._pool.read(lists.SELECTED_DEAD_COUNT, lists.selected(selection), patient=True)
+        return {row["handler"]: row["count"] for row in rows}
+
+    def retry(self, dispatch_ids: Iterable[int]) -> list[int]:
+        ids = list(dispatch_ids)
+        changed = self._pool.run(lambda db: dispatches.retry(db, ids))
+        self.wake()
+        return changed
+
+    def discard(self, dispatch_ids: Iterable[int], *, reason: str) -> list[int]:
+        ids = list(dispatch_ids)
+        return self._pool.run(lambda db: dispatches.discard(db, ids, reason))
+
+    # Jobs are watched
+
+    def track(
+        self,
+        source: str,
+        job_id: str,
+        *,
+        kind: str,
+        schedule: Schedule,
+        metadata: Mapping[str, Any] | None = None,
+        reference: str | None = None,
+    ) -> bool:
+        def work(db: Connection) -> bool:
+            now = lock(db, job_lock(source, job_id))
+            return jobs.track(
+                db, source, job_id, now, kind=kind, schedule=schedule, metadata=metadata, reference=reference
+            )
+
+        return self._pool.run(work)
+
+    def take_listed(self, source: str, listed: Listed, *, schedule: Schedule) -> bool:
+        def work(db: Connection) -> bool:
+            now = lock(db, job_lock(source, listed.job_id))
+            return jobs.take_listed(db, source, listed, schedule, now)
+
+        # Looking first keeps those that are known, which are most, from being locked.
+        return self.job(source, listed.job_id) is None and self._pool.run(work)
+
+    def intend(self, source: str, *, kind: str, metadata: Mapping[str, Any] | None = None) -> Intent:
+        return self._pool.run(lambda db: intents.intend(db, source, kind, metadata or {}))
+
+    def settle(self, intent: Intent, created: Sequence[Created], *, schedules: Mapping[str, Schedule]) -> list[Job]:
+        return self._pool.run(lambda db: intents.settle(db, intent, created, schedules))
+
+    def doubt(self, intent: Intent, error: str) -> bool:
+        return self._pool.run(lambda db: intents.doubt(db, intent.id, error))
+
+    def withdraw(self, intent_id: str) -> bool:
+        return self._pool.run(lambda db: intents.withdraw(db, intent_id))
+
+    def intent(self, intent_id: str) -> Intent | None:
+        rows = self._pool.read("SELECT * FROM intents WHERE id = %s", (intent_id,))
+        return intent_of(rows[0]) if rows else None
+
+    def claim_polls(self, source: str, *, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
+        if not self.due_jobs(source, limit=1):
+            return []
+        return self._pool.run(lambda db: jobs.claim_polls(db, source, budget, learn, limit, lease))
+
+    def spend(self, source: str, *, budget: Budget, learn: bool) -> bool:
+        return self._pool.run(lambda db: budgets.spend_one(db, source, budget, learn))
+
+    def remember_limits(self, source: str, limits: Limits) -> None:
+        self._pool.run(lambda db: budgets.remember(db, source, limits))
+
+    def record_poll(self, job: Job, result: PollResult) -> bool:
+        return self._pool.run(lambda db: jobs.record_poll(db, job, result))
+
+    def forget(self, job: Job) -> None:
+        self._pool.run(
+            lambda db: db.execute(
+                "DELETE FROM jobs WHERE source = %s AND job_id = %s AND origin = 'hint'", (job.source, job.job_id)
+            )
+        )
+
+    def due_jobs(self, source: str, *, limit: int) -> list[Job]:
+        rows = self._pool.read(
+            """
+            SELECT * FROM jobs WHERE source = %s AND next_poll_at <= statement_timestamp()
+            ORDER BY next_poll_at LIMIT %s
+            """,
+            (source, limit),
+        )
+        return [job_of(row) for row in rows]
+
+    def count_due_jobs(self, source: str) -> int:
+        [row] = self._pool.read(
+            "SELECT count(*) AS due FROM jobs WHERE source = %s AND next_poll_at <= statement_timestamp()", (source,)
+        )
+        return int(row["due"])
+
+    def job(self, source: str, job_id: str) -> Job | None:
+        rows = self._pool.read("SELECT * FROM jobs WHERE source = %s AND job_id = %s", (source, job_id))
+        return job_of(rows[0]) if rows else None
+
+    # What people look at
+
+    def event(self, event_id: int) -> Event | None:
+        rows = self._pool.read("SELECT * FROM events WHERE id = %s", (event_id,))
+        return event_of(rows[0]) if rows else None
+
+    def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
+        return self._shown(lists.JOBS, {"source": source, "status": status, "open_only": open_only, "limit": limit})
+
+    def list_intents(self, *, source: str | None, limit: int) -> list[Row]:
+        return self._shown(lists.INTENTS, {"source": source, "limit": limit})
+
+    def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:
+        return self._shown(lists.EVENTS, {"source": source, "job_id": job_id, "status": status, "limit": limit})
+
+    def list_deliveries(self, *, source: str | None, limit: int) -> list[Row]:
+        return self._shown(lists.DELIVERIES, {"source": source, "limit": limit})
+
+    def list_refusals(self, *, source: str | None, limit: int) -> list[Row]:
+        return self._shown(lists.REFUSALS, {"source": source, "limit": limit})
+
+    def dispatch(self, dispatch_id: int) -> Row | None:
+        rows = self._shown(lists.DISPATCH, {"id": dispatch_id})
+        return rows[0] if rows else None
+
+    def list_dispatches(
+        self,
+        *,
+        handler: str | None,
+        state: str | None,
+        event_id: int | None,
+        replay_id: str | None = None,
+        limit: int,
+    ) -> list[Row]:
+        wanted = {"handler": handler, "state": state, "event_id": event_id, "replay_id": replay_id, "limit": limit}
+        return self._shown(lists.DISPATCHES, wanted)
+
+    def list_attempts(self, dispatch_id: int) -> list[Row]:
+        return self._shown(lists.ATTEMPTS, {"dispatch_id": dispatch_id})
+
+    # Between processes
+
+    def wake(self) -> None:
+        self._bell.ring()
+
+    def wait(self, timeout: timedelta) -> None:
+        self._bell.wait(timeout.total_seconds())
+
+    def close(self) -> None:
+        self._bell.close()
+        self._pool.close()
+
+    def _shown(self, statement: LiteralString, values: Mapping[str, Any]) -> list[Row]:
+        return [shown(row) for row in self._pool.read(statement, values, patient=True)]
+
+
+def _record(db: Connection, record: Record, now: datetime) -> Receipt:
+    """Store the events that are new, and count the delivery on the first if none is."""
+    known = events.known_events(db, record.events)
+    for event, row in zip(record.events, known, strict=True):
+        if row is not None:
+            events.seen_again(db, row["id"], record.delivery.via, now)
+            events.close_job(db, event, now)
+    new = [event for event, row in zip(record.events, known, strict=True) if row is None]
+    if not new:
+        # A batch's own event is its last; those of its clips may have come in on their own before.
+        first = next(row for row in reversed(known) if row is not None)
+        deliveries.count_again(db, first["delivery_id"], first["delivered_at"], now)
+        return Receipt(delivery_id=first["delivery_id"], repeated=True)
+    delivery_id = deliveries.insert_delivery(db, record, now)
+    stored = [events.store_event(db, event, record, delivery_id, now) for event in new]
+    return Receipt(
+        delivery_id=delivery_id,
+        repeated=False,
+        events=tuple(event for event, _ in stored),
+        unknown_statuses=tuple(event for event, first_seen in stored if first_seen),
+    )

@@ -1,0 +1,90 @@
+"""Several real processes that share a database on a server, as the nodes of a cluster do."""
+
+import contextlib
+from collections import Counter
+from contextlib import closing
+
+import httpx
+import pytest
+
+from receiver import sandbox
+from receiver.config import load
+from receiver.store import open_store
+from tests.running import SECRET, Running
+from tests.watch import eventually
+
+HANDLER = '''\
+"""Notes what it was called for, and in which process."""
+import os
+from pathlib import Path
+from receiver import Router
+router = Router()
+@router.on("creativeai")
+def note(event):
+    with open(Path(__file__).with_name("noted.txt"), "a") as file:
+        file.write(f"{event.job_id} {os.getpid()}\\n")
+'''
+TABLES = """
+[handlers.note]
+path = "note.py"
+"""
+
+
+@pytest.fixture
+def running(tmp_path, postgres_url, monkeypatch):
+    monkeypatch.setenv("RECEIVER_STORE", postgres_url)
+    (tmp_path / "note.py").write_text(HANDLER)
+    return Running(tmp_path, TABLES)
+
+
+@pytest.fixture
+def store(running):
+    with closing(open_store(load(running.config))) as opened:
+        yield opened
+
+
+def post(running, job_id):
+    body = sandbox.webhook_body("video", job_id)
+    return httpx.post(
+        f"{running.url}/webhooks/creativeai", content=body, headers=sandbox.signed(body, SECRET), timeout=10
+    )
+
+
+def noted(running):
+    """For which jobs the handler was called, and by which processes."""
+    file = running.folder / "noted.txt"
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_a_webhook_reaches_the_handler(running):
+    with running.serving():
+        assert post(running, "job_1").status_code == 202
+        assert post(running, "job_1").status_code == 200
+
+        assert eventually(lambda: [job for job, _ in noted(running)]) == ["job_1"]
+
+
+def test_workers_share_the_work_and_do_none_of_it_twice(running, store):
+    jobs = [f"job_{number}" for number in range(60)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running.serving())
+        for _ in range(2):
+            stack.enter_context(running.running("work"))
+        for job in jobs:
+            post(running, job)
+
+        eventually(lambda: len(noted(running)) >= len(jobs) and not store.waiting(), within=30)
+
+    assert Counter(job for job, _ in noted(running)) == dict.fromkeys(jobs, 1)
+    rows = store.list_dispatches(handler=None, state="done", event_id=None, limit=100)
+    assert len(rows) == len(jobs)
+
+
+def test_nobody_is_shown_the_password(running, monkeypatch):
+    monkeypatch.setenv("RECEIVER_STORE", "postgresql://me:hush-hush@127.0.0.1:1/receiver")
+
+    checked = running.run("check", "--offline")
+
+    assert checked.returncode == 1
+    assert "127.0.0.1" in checked.stdout
+    assert "hush" not in checked.stdout + checked.stderr
