@@ -23,7 +23,7 @@ from typing import IO, Annotated, Any
 from pydantic import BeforeValidator, SecretStr, field_validator
 
 from receiver import Context, Done, Event, HandlerSettings, PermanentError, Router, clock
-from receiver.facts import facts
+from receiver.facts import facts, texts
 from receiver.masking import mask_values
 from receiver.units import Duration, Size
 
@@ -47,16 +47,16 @@ _CANNOT_RUN = {
     errno.EPERM,
 }
 
-_FACTS: Mapping[str, Callable[[Event, Context], object]] = {
-    "RECEIVER_EVENT_ID": lambda event, context: event.id,
-    "RECEIVER_SOURCE": lambda event, context: event.source,
-    "RECEIVER_TYPE": lambda event, context: event.type,
-    "RECEIVER_JOB": lambda event, context: event.job_id,
-    "RECEIVER_KIND": lambda event, context: event.kind,
-    "RECEIVER_STATUS": lambda event, context: event.status,
-    "RECEIVER_ATTEMPT": lambda event, context: context.attempt,
-    "RECEIVER_IDEMPOTENCY_KEY": lambda event, context: context.idempotency_key,
-    "RECEIVER_OUTPUT": lambda event, context: event.outputs[0].url if event.outputs else None,
+_VARIABLES = {
+    "RECEIVER_EVENT_ID": "event",
+    "RECEIVER_SOURCE": "source",
+    "RECEIVER_TYPE": "type",
+    "RECEIVER_JOB": "job",
+    "RECEIVER_KIND": "kind",
+    "RECEIVER_STATUS": "status",
+    "RECEIVER_OUTPUT": "output_url",
+    "RECEIVER_ATTEMPT": "attempt",
+    "RECEIVER_IDEMPOTENCY_KEY": "idempotency_key",
 }
 
 
@@ -97,7 +97,7 @@ class Settings(HandlerSettings):
         for name, value in environment.items():
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
                 raise ValueError("a variable's name has only letters, digits and _, and begins with no digit")
-            if name in _FACTS:
+            if name in _VARIABLES:
                 raise ValueError(f"{name} tells about the event; choose another name")
             if "\0" in value.get_secret_value():
                 raise ValueError(f"{name} cannot hold a zero byte")
@@ -128,16 +128,20 @@ def command(event: Event, context: Context) -> Done | None:
 
 def _environment(settings: Settings, event: Event, context: Context) -> dict[str, str]:
     """Little of our own: API keys are in there."""
+    told = {
+        **texts(event, context.job),
+        "attempt": str(context.attempt),
+        "idempotency_key": context.idempotency_key,
+    }
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         **{name: value.get_secret_value() for name, value in settings.environment.items()},
-        **{name: _fact(told(event, context)) for name, told in _FACTS.items()},
+        **{name: _fact(told[fact]) for name, fact in _VARIABLES.items()},
     }
 
 
-def _fact(value: object) -> str:
+def _fact(text: str) -> str:
     """Text that a variable can hold; what is too long for one is only in the event."""
-    text = "" if value is None else str(value)
     # JSON has half characters and zero bytes; the environment has neither.
     text = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     return text if len(text) <= _LONGEST_FACT else ""

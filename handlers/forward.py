@@ -3,12 +3,10 @@
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
-import base64
-import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import Field, Secret, SecretStr, ValidationInfo, field_validator
 
@@ -19,7 +17,8 @@ from receiver.errors import RequestFailed
 from receiver.models import Response
 from receiver.outbound import HandlerClient, is_public, without_query
 from receiver.outbound.addresses import checked_url
-from receiver.units import Duration
+from receiver.signatures import SCHEMES
+from receiver.units import Duration, Several
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([\t -~]*[!-~])?")
@@ -37,6 +36,7 @@ _OWN_HEADERS = {
     "webhook-signature",
     "webhook-timestamp",
 }
+_SCHEME = SCHEMES["standard_webhooks"]
 _SECRET = "whsec_"  # noqa: S105 - what every secret begins with
 _TRY_LATER = {408, 425, 429}
 
@@ -53,7 +53,7 @@ class Settings(HandlerSettings):
 
     url: Address
     """Where each event is posted. For several URLs write several tables with `module = "receiver_handlers.forward"`."""
-    secrets: tuple[SecretStr, ...]
+    secrets: Several[SecretStr]
     """The signing secrets, or the only one: `whsec_` and 24 to 64 bytes in base64. Each signs, so that the other side
     may change from one to the next at its own time."""
     headers: Mapping[str, SecretStr] = {}
@@ -75,11 +75,6 @@ class Settings(HandlerSettings):
         if not re.fullmatch(r"[^\s%]+", parsed.host) or not 0 < (443 if parsed.port is None else parsed.port) < 2**16:
             raise ValueError('that host or port cannot be; write a URL such as "https://orders.example/events"')
         return url
-
-    @field_validator("secrets", mode="before")
-    @classmethod
-    def _several(cls, secrets: object) -> object:
-        return [secrets] if isinstance(secrets, str | SecretStr) else secrets
 
     @field_validator("secrets")
     @classmethod
@@ -141,28 +136,17 @@ def forward(event: Event, context: Context) -> Done | Cancel:
 
 def signatures(webhook_id: str, timestamp: int, body: bytes, secrets: Iterable[SecretStr]) -> str:
     """One signature for each secret. Whoever verifies them takes the one that they have the secret of."""
-    content = f"{webhook_id}.{timestamp}.".encode() + body
-    digests = (hmac.digest(_key(secret), content, "sha256") for secret in secrets)
-    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
-
-
-def _key(secret: SecretStr) -> bytes:
-    """The bytes to sign with.
-
-    Raises:
-        ValueError: the secret is not in base64.
-    """
-    encoded = secret.get_secret_value().removeprefix(_SECRET)
-    # Some leave out the padding.
-    return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    now = datetime.fromtimestamp(timestamp, UTC)
+    headers = [_SCHEME.sign(body, secret.get_secret_value(), now, id=webhook_id) for secret in secrets]
+    return " ".join(added[_SCHEME.header] for added in headers)
 
 
 def _is_strong(secret: SecretStr) -> bool:
     """Whether a secret is as the scheme wants it."""
-    try:
-        return secret.get_secret_value().startswith(_SECRET) and 24 <= len(_key(secret)) <= 64
-    except ValueError:
-        return False
+    text = secret.get_secret_value()
+    # Four letters of base64 are three bytes; some leave out the padding.
+    size = len(text.removeprefix(_SECRET).rstrip("=")) * 3 // 4
+    return text.startswith(_SECRET) and _SCHEME.fault(text) is None and 24 <= size <= 64
 
 
 def _answered(response: Response, url: Address, table: str) -> Done | Cancel:

@@ -4,7 +4,6 @@ https://appriseit.com/services/ says how the URL of each is written. What provid
 nobody and formats nothing.
 """
 
-import json
 import logging
 import re
 from collections import defaultdict
@@ -17,31 +16,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from receiver import Context, Done, Event, HandlerSettings, Job, Router, Status, clock
 from receiver.errors import RequestFailed
+from receiver.facts import METADATA, NAMES, texts
 from receiver.masking import mask_values
 from receiver.outbound import without_query
+from receiver.units import Several
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
 
-_NAMES = (
-    "event",
-    "source",
-    "type",
-    "kind",
-    "job",
-    "status",
-    "raw_status",
-    "error",
-    "error_code",
-    "output",
-    "output_url",
-    "output_count",
-)
-_METADATA = "metadata_"
+_NAMES = (*NAMES, "output")
 
 # Services that need no address, because they are this machine: its desktop, its log, its lights.
 LOCAL_SERVICES = frozenset(
@@ -67,14 +54,10 @@ _ZERO_WIDTH_SPACE = "\u200b"
 _MARKUP = re.compile(r"[@\uff20<`]|\](?=\(|$)")
 
 
-def _several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 class Settings(HandlerSettings):
     """`[handlers.notify]`: whom to tell, and in which words."""
 
-    urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_several), Field(min_length=1)]
+    urls: Annotated[Several[SecretStr], Field(min_length=1)]
     """Apprise URLs, one or a list. Those that stand for this machine (`syslog://`, `dbus://`, …) are refused."""
     title: str = "$source: $kind $status"
     """The subject, a template like `body`."""
@@ -105,8 +88,8 @@ class Settings(HandlerSettings):
         if not template.is_valid():
             raise ValueError("a $ is followed by no name; write $$ for a dollar sign")
         for name in template.get_identifiers():
-            if name not in _NAMES and not name.startswith(_METADATA):
-                raise ValueError(f"there is no ${name}; there are ${', $'.join(_NAMES)} and ${_METADATA}KEY")
+            if name not in _NAMES and not name.startswith(METADATA):
+                raise ValueError(f"there is no ${name}; there are ${', $'.join(_NAMES)} and ${METADATA}KEY")
         return text
 
 
@@ -180,32 +163,17 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _values(event: Event, job: Job | None) -> Mapping[str, str]:
-    output = event.outputs[0].url if event.outputs else ""
-    texts = {
-        "event": event.id,
-        "source": event.source,
-        "type": event.type,
-        "kind": event.kind,
-        "job": event.job_id,
-        "status": event.status,
-        "raw_status": event.raw_status,
-        "error": event.failure and event.failure.message,
-        "error_code": event.failure and event.failure.code,
-        "output_count": len(event.outputs),
-        **{f"{_METADATA}{key}": value for key, value in (job.metadata if job else {}).items()},
-    }
-    values = {name: _harmless(value) for name, value in texts.items()}
-    urls = {"output": _link(without_query(output)), "output_url": _link(output)}
+    told = texts(event, job)
+    url = told.pop("output_url")
+    values = {name: _harmless(text) for name, text in told.items()}
+    urls = {"output": _link(without_query(url)), "output_url": _link(url)}
     return defaultdict(str, values | urls)
 
 
-def _harmless(value: Any) -> str:
-    """A value as text that pings nobody and formats nothing."""
-    if value is None:
-        return ""
-    text = _plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+def _harmless(text: str) -> str:
+    """A text that pings nobody and formats nothing."""
     # With a character of no width behind it, it looks the same and means nothing.
-    return _MARKUP.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, text)
+    return _MARKUP.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, _plain(text))
 
 
 def _plain(text: str) -> str:

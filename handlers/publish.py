@@ -2,20 +2,20 @@
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from string import Formatter
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from receiver import Context, Done, Event, HandlerSettings, Job, PermanentError, Router
+from receiver import Context, Done, Event, HandlerSettings, PermanentError, Router
 from receiver.cloudevents import CONTENT_TYPE, cloud_event
 from receiver.errors import RequestFailed
+from receiver.facts import METADATA, texts
 from receiver.outbound import brokers
 from receiver.units import Duration
 
+# Those of which places are made.
 _NAMES = ("source", "type", "kind", "job", "status", "raw_status")
-_METADATA = "metadata_"
 _LONGEST_VALUE = 60
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -75,7 +75,7 @@ def publish(event: Event, context: Context) -> Done:
     settings: Settings = context.settings
     item = brokers.Item(
         id=context.idempotency_key,
-        to=settings.to.format_map(_values(event, context.job, _names(settings.to))),
+        to=settings.to.format_map(_values(event, context, _names(settings.to))),
         body=json.dumps(cloud_event(event, context.job, include_data=settings.include_data)).encode(),
         content_type=CONTENT_TYPE,
         max_length=settings.max_length,
@@ -104,27 +104,18 @@ def _names(template: str) -> set[str]:
     except ValueError:
         raise ValueError("a { or } stands alone; write {{ or }} for one that is meant") from None
     for name, form, conversion in fields:
-        if name not in _NAMES and not re.fullmatch(rf"{_METADATA}[^.\[\]]+", name or ""):
-            raise ValueError(f"there is no {{{name}}}; there are {{{'}, {'.join(_NAMES)}}} and {{{_METADATA}KEY}}")
+        if name not in _NAMES and not re.fullmatch(rf"{METADATA}[^.\[\]]+", name or ""):
+            raise ValueError(f"there is no {{{name}}}; there are {{{'}, {'.join(_NAMES)}}} and {{{METADATA}KEY}}")
         if form or conversion:
             raise ValueError(f"write {{{name}}} without anything behind the name")
     return {name for name, _, _ in fields if name}
 
 
-def _values(event: Event, job: Job | None, names: set[str]) -> Mapping[str, str]:
-    known = {
-        "source": event.source,
-        "type": event.type,
-        "kind": event.kind,
-        "job": event.job_id,
-        "status": event.status,
-        "raw_status": event.raw_status,
-        **{f"{_METADATA}{key}": value for key, value in (job.metadata if job else {}).items()},
-    }
-    return {name: _plain(known.get(name)) for name in names}
+def _values(event: Event, context: Context, names: set[str]) -> dict[str, str]:
+    told = texts(event, context.job)
+    return {name: _plain(told.get(name, "")) for name in names}
 
 
-def _plain(value: object) -> str:
-    """A value as one word that no broker reads anything into."""
-    text = "" if value is None else str(value)
+def _plain(text: str) -> str:
+    """A text as one word that no broker reads anything into."""
     return _NOT_PLAIN.sub("_", text[:_LONGEST_VALUE]) or "-"

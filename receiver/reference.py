@@ -1,10 +1,12 @@
 """Tables for the README, made from the code, so that they cannot be wrong for long."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from importlib.metadata import entry_points
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, Secret
 from pydantic.fields import FieldInfo
 
 from receiver import plugins
@@ -12,6 +14,7 @@ from receiver.cli import main
 from receiver.config import Config, HandlerConfig, SourceConfig
 from receiver.models import Schedule, Status
 from receiver.providers.base import Provider
+from receiver.routing import Router
 
 _OPENED: dict[str, type[BaseModel]] = {"sources": SourceConfig, "handlers": HandlerConfig}
 
@@ -42,7 +45,7 @@ def words() -> str:
     rows = [
         [f"`{name}`", _codes(adapter.create_calls), _statuses(adapter.statuses)]
         for name, adapter in sorted(plugins.providers().items())
-        if adapter.statuses
+        if adapter.kinds
     ]
     return _table(["provider", "`receiver submit` creates", "its words for a status"], rows)
 
@@ -55,6 +58,16 @@ def provider_settings() -> str:
         for row in _settings(adapter.settings_class, "")
     ]
     return _table(["provider", "setting", "default", "what it means"], rows)
+
+
+def handler_settings() -> str:
+    """The settings of each handler's own, beside those that every handler has."""
+    rows = [
+        [f"`{entry.name}`", *row]
+        for entry in sorted(entry_points(group=plugins.HANDLERS))
+        for row in _own_settings(entry.load().router)
+    ]
+    return _table(["handler", "setting", "default", "what it means"], rows)
 
 
 def schedules() -> str:
@@ -79,19 +92,19 @@ def _address(adapter: type[Provider]) -> str:
 
 def _ways_in(adapter: type[Provider]) -> str:
     if not adapter.sends_webhooks:
-        return "polling"
-    return "webhooks, else polling" if adapter.polls else "webhooks"
+        return f"polling{_given(adapter)}"
+    return f"webhooks, else polling{_given(adapter)}" if adapter.polls else "webhooks"
 
 
 def _trust(adapter: type[Provider]) -> str:
     if not adapter.sends_webhooks:
         return ""
+    if adapter.signed_by is not None:
+        return f"signed {adapter.signed_by}"
     if adapter.scheme is None:
-        own_way = adapter.verify is not Provider.verify or not adapter.polls
-        return "signed, as its settings say" if own_way else "hints: not signed"
-    if not adapter.scheme.covers_body:
-        return f"hints: `{adapter.scheme.header}` does not cover the body"
-    return f"signed in `{adapter.scheme.header}`"
+        return "hints: not signed" if adapter.verify is Provider.verify else "verified in its own way"
+    headers = " or ".join(f"`{header}`" for header in adapter.scheme.headers)
+    return f"signed in {headers}" if adapter.scheme.covers_body else f"hints: {headers} does not cover the body"
 
 
 def _lifetime(adapter: type[Provider]) -> str:
@@ -106,7 +119,13 @@ def _findable(adapter: type[Provider]) -> str:
         return "nothing: it cannot be asked"
     # A property is there, but depends on a setting.
     with_settings = ", given some settings" if isinstance(adapter.lists_jobs, property) else ""
-    return f"tracked jobs, and others in its list{with_settings}" if adapter.lists_jobs else "tracked jobs"
+    tracked = f"tracked jobs{_given(adapter)}"
+    return f"{tracked}, and others in its list{with_settings}" if adapter.lists_jobs else tracked
+
+
+def _given(adapter: type[Provider]) -> str:
+    """`, given its `model``, where it can be asked only then."""
+    return f", given its `{adapter.polls_by}`" if adapter.polls_by is not None else ""
 
 
 def _codes(names: Iterable[str]) -> str:
@@ -145,17 +164,23 @@ def _settings(model: type[BaseModel], prefix: str) -> Iterator[list[str]]:
             yield [f"`{prefix}{name}`", _default(field), " ".join((field.description or "").split())]
 
 
+def _own_settings(router: Router) -> Iterable[list[str]]:
+    return [["", "", "none of its own"]] if router.settings is None else _settings(router.settings, "")
+
+
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default()
+    if isinstance(value, Secret):
+        value = value.get_secret_value()
     if value is None or value == ():
         return ""
     if isinstance(value, timedelta):
         return f'`"{value.total_seconds():g}s"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+    return f"`{json.dumps(value, ensure_ascii=False)}`" if isinstance(value, str) else f"`{value}`"
 
 
 def _statuses(statuses: Mapping[str, Status]) -> str:

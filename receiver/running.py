@@ -11,16 +11,20 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import httpx
 from tabulate import tabulate
 
-from receiver import clock, sandbox
+from receiver import clock, plugins, sandbox
+from receiver.config import load
+from receiver.inbox import Source
 from receiver.models import Delivery
-from receiver.providers.standard import Standard
+from receiver.providers.base import Provider
 from receiver.store.base import Row
 from receiver.store.sqlite import SQLiteStore
 
@@ -31,7 +35,9 @@ _SECRET = "the-signing-secret-of-a-test"  # noqa: S105 - nobody else has the sou
 _TIMED = "standard"
 _TIMED_SECRET = "whsec_" + base64.b64encode(_SECRET.encode()).decode()
 _COMPLETED = "video.generation.completed"
-_TYPE = re.compile(r"(?:([a-z-]+)\.generation|video\.(batch))\.(completed|failed)")
+_TYPE = re.compile(r"(?:([a-z-]+)\.generation|video\.(batch))\.(completed|failed|processing)")
+_UNDER_WAY = "processing"
+_KNOWN_AT_ONCE = {"id", "batch_id", "object", "status"}
 _START_WITHIN, _STOP_WITHIN = 30.0, 20.0
 _LOOK_EVERY = 0.02
 _MANY = 10_000
@@ -42,7 +48,7 @@ _T = TypeVar("_T")
 
 
 class RunningReceiver:
-    """`receiver serve` with a source of CreativeAI's, in a folder of its own. A context manager."""
+    """`receiver serve` with the sources `creativeai` and `standard`, in a folder of its own. A context manager."""
 
     def __init__(self, folder: Path, tables: str | Mapping[str, Any], *, handlers_in: Path) -> None:
         """`tables` are those of `receiver.toml`; a handler's relative `path` starts at `handlers_in`.
@@ -82,6 +88,7 @@ class RunningReceiver:
         *,
         type: str = _COMPLETED,
         job: str = "job_1",
+        source: str | None = None,
         body: Mapping[str, Any] | bytes | None = None,
         tamper: bool = False,
         unsigned: bool = False,
@@ -90,28 +97,40 @@ class RunningReceiver:
     ) -> list[int]:
         """Post a signed webhook, `repeat` times, and give the status of each answer.
 
-        `body` takes the place of what CreativeAI would tell of that type and job. `tamper` changes it after signing.
-        `stale` has it signed an hour ago: as CreativeAI signs no time, it then goes to the source `standard`, which
-        does.
+        Without a `body`, it is what CreativeAI tells of that type and job. `source` is one of the tables', whose
+        provider then signs, with its first secret; unset, it is `creativeai`. `tamper` changes the body after signing.
+        `stale` has it signed an hour ago: as CreativeAI signs no time, it goes to the source `standard` unless you name
+        another.
 
         Raises:
-            ValueError: CreativeAI has no such type.
-            Unreadable: the body is none that CreativeAI would sign.
+            ValueError: CreativeAI has no such type, the source needs a body or a secret, or signs no time.
+            NotConfigured: there is no such source.
+            Unreadable: the body is none that the provider would sign.
         """
+        named = source or (_TIMED if stale else _SOURCE)
+        provider = plugins.source(self._sources, named).provider
+        if body is None and source is not None and provider.name != _SOURCE:
+            raise ValueError(f"write a body for {source}: without one it is CreativeAI's")
         content = _told(type, job) if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        source = _TIMED if stale else _SOURCE
-        signed = _signed_an_hour_ago(content) if stale else sandbox.signed(content, _SECRET)
-        headers = {} if unsigned else signed
+        headers = {"content-type": "application/json"}
+        if not unsigned:
+            delivery = Delivery(source=named, body=content, headers=headers, received_at=clock.now())
+            headers |= _signed(provider, delivery, stale)
         sent = content + b" " if tamper else content
-        answers = [self._client.post(f"/webhooks/{source}", content=sent, headers=headers) for _ in range(repeat)]
+        answers = [self._client.post(f"/webhooks/{named}", content=sent, headers=headers) for _ in range(repeat)]
         return [answer.status_code for answer in answers]
 
-    def send_all(self, jobs: Iterable[str], *, type: str = _COMPLETED, reordered: bool = False) -> list[int]:
-        """Post a webhook of each job, or the last one first, and give the status of each answer, in that order."""
-        ordered = list(jobs)
+    def send_all(
+        self, jobs: Iterable[str | tuple[str, str]], *, type: str = _COMPLETED, reordered: bool = False
+    ) -> list[int]:
+        """Post a webhook of each job, or the last one first, and give the status of each answer, in that order.
+
+        A job may be a pair of a type and a job, so that one job's progress can be told after its end.
+        """
+        ordered = [(type, job) if isinstance(job, str) else job for job in jobs]
         if reordered:
             ordered.reverse()
-        return [status for job in ordered for status in self.send(type=type, job=job)]
+        return [status for each, job in ordered for status in self.send(type=each, job=job)]
 
     def dispatches(self, handler: str | None = None, state: str | None = None) -> list[Row]:
         """The dispatches as they are now, oldest first."""
@@ -138,6 +157,10 @@ class RunningReceiver:
             shown = [{key: row[key] for key in _SHOWN} for row in self.dispatches()]
             table = tabulate(shown, headers="keys", disable_numparse=True) or "none"
             raise AssertionError(f"{error}\n\nDispatches:\n{table}") from None
+
+    @cached_property
+    def _sources(self) -> Mapping[str, Source]:
+        return plugins.sources(load(self.config))
 
     def _write(self, tables: Mapping[str, Any], handlers_in: Path) -> None:
         handlers = {
@@ -197,16 +220,33 @@ class RunningReceiver:
         return "\n".join(["", "", "Log:", *self.log.splitlines()[-_LINES_SHOWN:]])
 
 
-def _signed_an_hour_ago(body: bytes) -> dict[str, str]:
-    delivery = Delivery(source=_TIMED, body=body, received_at=clock.now() - timedelta(hours=1))
-    return Standard().sign(delivery, _TIMED_SECRET)
+def _signed(provider: Provider, delivery: Delivery, stale: bool) -> dict[str, str]:
+    """What a genuine sender would add, now or an hour ago."""
+    if provider.keys_url is not None:
+        raise ValueError(f"{provider.name} signs with a key that nobody else has; write unsigned=True")
+    if provider.scheme is not None and not provider.secrets:
+        raise ValueError(f"{delivery.source} has no secrets to sign with; write some, or unsigned=True")
+    secret = next(iter(provider.secrets), "")
+    signed = provider.sign(delivery, secret)
+    if not stale:
+        return signed
+    earlier = provider.sign(replace(delivery, received_at=delivery.received_at - timedelta(hours=1)), secret)
+    if earlier == signed:
+        raise ValueError(f"{provider.name} signs no time, so nothing is ever stale; send it to another source")
+    return earlier
 
 
 def _told(type: str, job: str) -> bytes:
     named = _TYPE.fullmatch(type)
     if named is None:
         raise ValueError(f"CreativeAI has no webhook of type {type!r}; write one such as {_COMPLETED!r}")
-    return sandbox.webhook_body(named[1] or named[2], job, status=named[3])
+    body = sandbox.webhook_body(named[1] or named[2], job, status=named[3])
+    return _without_an_end(body) if named[3] == _UNDER_WAY else body
+
+
+def _without_an_end(body: bytes) -> bytes:
+    """What is known of a job from the beginning."""
+    return json.dumps({name: value for name, value in json.loads(body).items() if name in _KNOWN_AT_ONCE}).encode()
 
 
 def free_port() -> int:

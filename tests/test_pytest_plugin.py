@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from receiver.errors import NotConfigured
 from receiver.running import RunningReceiver
 from tests.watch import eventually
 
@@ -30,6 +31,27 @@ TABLES = """
 [handlers.orders]
 path = "orders.py"
 max_attempts = 1
+"""
+
+SOURCES = """
+[sources.studio]
+provider = "standard"
+secrets = ["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "whsec_b2xkLWtleS1vbGQta2V5LW9sZC1rZXkt"]
+
+[sources.dream]
+provider = "luma"
+api_key = "any"
+base_url = "http://127.0.0.1:9"
+
+[sources.keyed]
+provider = "fal"
+keys_url = "http://127.0.0.1:9"
+
+[sources.open]
+provider = "creativeai"
+unsigned = true
+api_key = "any"
+base_url = "http://127.0.0.1:9"
 """
 
 
@@ -156,7 +178,7 @@ def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("author")
     (folder / "orders.py").write_text(HANDLER)
     (folder / "receiver").mkdir()
-    with RunningReceiver(folder / "receiver", TABLES, handlers_in=folder) as receiver:
+    with RunningReceiver(folder / "receiver", TABLES + SOURCES, handlers_in=folder) as receiver:
         yield receiver
 
 
@@ -192,6 +214,46 @@ def test_webhooks_can_come_out_of_order(running):
 
     assert answers == [202] * 5
     eventually(lambda: [job for job in told(running) if job in jobs] == jobs[::-1])
+
+
+def test_progress_can_come_after_the_end(running):
+    told_of = [("video.generation.processing", "late"), ("video.generation.completed", "late")]
+
+    assert running.send_all(told_of, reordered=True) == [202, 202]
+
+    eventually(lambda: "late" in told(running))
+    assert {
+        row["status"]: row["standing"]
+        for row in running._store.list_events(source="creativeai", job_id="late", status=None, limit=10)
+    } == {"succeeded": "current", "running": "stale"}
+
+
+class TestAnotherSource:
+    def test_is_sent_what_its_provider_signs(self, running):
+        body = {"type": "render.done", "data": {"id": "r1"}}
+
+        assert running.send(source="studio", body=body, repeat=2) == [202, 200]
+        assert running.send(source="studio", body={**body, "type": "other"}, tamper=True) == [401]
+
+    def test_refuses_what_was_signed_too_long_ago(self, running):
+        assert running.send(source="studio", body={"type": "render.late"}, stale=True) == [401]
+
+    def test_takes_what_nobody_signs_for_a_hint(self, running):
+        assert running.send(source="dream", body={"id": "d1", "state": "completed"}) == [200]
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "told"),
+        [
+            pytest.param({"source": "studio"}, ValueError, "write a body for studio", id="no-body"),
+            pytest.param({"source": "none", "body": {}}, NotConfigured, "there is no source 'none'", id="none"),
+            pytest.param({"source": "creativeai", "stale": True}, ValueError, "signs no time", id="timeless"),
+            pytest.param({"source": "keyed", "body": {}}, ValueError, "fal signs with a key", id="key-pair"),
+            pytest.param({"source": "open", "body": {}}, ValueError, "open has no secrets", id="no-secrets"),
+        ],
+    )
+    def test_says_what_it_cannot_be_sent(self, running, arguments, error, told):
+        with pytest.raises(error, match=told):
+            running.send(**arguments)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def send(
 @click.command("migrate")
 @config_option
 def migrate_store() -> None:
-    """Bring the tables of a store on a server up to date; safe from every node at once.
+    """Make the tables of a store on a server those of this version; safe from every node at once.
 
     A file is brought up to date by whoever opens it. A server's tables of an older version are refused until this has
     run, so that nodes which still run that version are not surprised.

@@ -10,9 +10,17 @@ from typing import Any
 import click
 
 from receiver import clock, plugins
-from receiver.cli.common import config_option, configured_source, json_option, loaded_config, print_rows, read_lines
+from receiver.cli.common import (
+    config_option,
+    configured_source,
+    json_option,
+    loaded_config,
+    opened_store,
+    print_rows,
+    read_lines,
+)
 from receiver.errors import NotConfigured, Refused, RequestFailed
-from receiver.models import Delivery, Job, Response, Trust
+from receiver.models import Delivery, Job, KeySet, Response, Trust
 from receiver.providers.base import Provider
 from receiver.signatures import SCHEMES
 
@@ -29,7 +37,8 @@ def verify(file: Path, as_json: bool) -> None:
 
     One JSON object a line: `scheme` or `source` (or a provider's name), `secret`, `headers`, `body`, and if you like
     `id`, `now` (seconds since 1970), and `expect` (`valid` or `invalid`, with or without `:reason`). A `source` without
-    `secret` uses the configured ones. Exit status 1 if any request differs from what it expects.
+    `secret` uses the configured ones. Where the provider publishes its keys, write them as `jwks`, or those count that
+    were fetched last. Exit status 1 if any request differs from what it expects.
     """
     rows = _each(file, _verified)
     columns = ["line", "id", "verdict", "reason", "expect", "hint"]
@@ -86,10 +95,24 @@ def _verdict(line: dict[str, Any]) -> str:
         SCHEMES[line["scheme"]].verify(_headers(line), _body(line), _keys(line), _now(line))
         return "valid"
     name = str(line.get("source"))
-    adapter = _adapter(name, line.get("secret"))
+    adapter = _adapter(name, line)
     now = _now(line)
     delivery = Delivery(source=name, body=_body(line), headers=_headers(line), received_at=now)
-    return "hint" if adapter.verify(delivery, now) is Trust.HINT else "valid"
+    trust = adapter.verify(delivery, now, _published(name, adapter, line, now))
+    return "hint" if trust is Trust.HINT else "valid"
+
+
+def _published(name: str, adapter: Provider, line: dict[str, Any], now: datetime) -> KeySet | None:
+    """The keys that the provider publishes: those in the line, or those that were fetched last for the source."""
+    if adapter.keys_url is None:
+        return None
+    if "jwks" in line:
+        return KeySet(keys=tuple(_keys(line)), fetched_at=now)
+    config = loaded_config()
+    if name not in config.sources:
+        return None
+    with opened_store(config) as store:
+        return store.keys(name)
 
 
 def _keys(line: dict[str, Any]) -> list[str]:
@@ -103,13 +126,14 @@ def _now(line: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(float(line["now"]), UTC) if "now" in line else clock.now()
 
 
-def _adapter(name: str, secret: object) -> Provider:
-    """The adapter of a configured source, or with a secret at hand, of a source or a provider that it is for."""
+def _adapter(name: str, line: dict[str, Any]) -> Provider:
+    """The adapter of a configured source, or with what checks it at hand, of a source or a provider that it is for."""
     config = loaded_config()
-    if secret is None or name in config.sources:
-        provider = configured_source(config, name).provider
-        return provider if secret is None else provider.with_secrets([str(secret)])
-    return plugins.provider(name)(secrets=[str(secret)])
+    secrets = [str(line["secret"])] if line.get("secret") is not None else []
+    if name not in config.sources and (secrets or "jwks" in line):
+        return plugins.provider(name)(secrets=secrets)
+    provider = configured_source(config, name).provider
+    return provider.with_secrets(secrets) if secrets else provider
 
 
 def _read(adapter: Provider, kind: str, line: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 import click
 
 from receiver import logs, plugins
-from receiver.cli.common import config_option, json_option, loaded_config, print_rows
+from receiver.cli.common import config_option, json_option, loaded_config, opened_store, print_rows
 from receiver.cli.rows import event_of
+from receiver.clock import to_text
 from receiver.config import Config
-from receiver.models import Event
+from receiver.models import Event, Hold
 from receiver.routing import Handler, Route
 from receiver.store.base import Row
 
@@ -25,19 +26,23 @@ from receiver.store.base import Row
 )
 @json_option
 def routes(file: str | None, as_json: bool) -> None:
-    """List which handler gets what. With --event say who gets one event, and if not, why not.
+    """List which handler gets what, and which is parked. With --event say who gets one event, and if not, why not.
 
-    Where a handler's module and its table both ask for something, an event has to fit both. FILE holds an event as
-    `receiver events --json` prints it; of several lines the first counts.
+    Where a handler's module and its table both ask for something, an event has to fit both. A handler that is parked
+    failed too often in a row: one of its dispatches is tried at the time shown. FILE holds an event as `receiver events
+    --json` prints it; of several lines the first counts.
     """
     config = loaded_config()
     if file is None:
+        handlers = plugins.handlers(config)
+        with opened_store(config) as store:
+            holds = {handler.name: _held(store.hold(handler.name)) for handler in handlers}
         rows = [
-            _route_row(handler, route, as_json=as_json)
-            for handler in plugins.handlers(config)
+            {**_route_row(handler, route, as_json=as_json), **holds[handler.name]}
+            for handler in handlers
             for route in handler.routes
         ]
-        columns = ["handler", "source", "type", "status", "kind", "where"]
+        columns = ["handler", "source", "type", "status", "kind", "where", "failure_count", "parked_until"]
     else:
         # A predicate that fails is told as a warning.
         logs.configure(config.log_format)
@@ -63,6 +68,13 @@ def _route_row(handler: Handler, route: Route, *, as_json: bool) -> Row:
         "status": _in_both(route.statuses, narrowed.statuses),
         "kind": _in_both(route.kinds, narrowed.kinds),
         "where": route.where_name,
+    }
+
+
+def _held(hold: Hold) -> Row:
+    return {
+        "failure_count": hold.failure_count,
+        "parked_until": to_text(hold.parked_until) if hold.parked_until else None,
     }
 
 

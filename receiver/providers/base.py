@@ -1,13 +1,10 @@
 """What every provider adapter has in common. Adapters do no I/O and read no clock."""
 
 import hashlib
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
-from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
@@ -41,13 +38,39 @@ from receiver.models import (
     Status,
     Trust,
 )
+from receiver.providers.values import (
+    identifier,
+    json_object,
+    link,
+    moment,
+    number,
+    reason_in,
+    segment,
+    sentence,
+    unix_moment,
+    word,
+)
 from receiver.signatures import Scheme
 
-_DEEPEST = 64
-_LONGEST_ID = 256
-_LONGEST_WORD = 100
-_LONGEST_SENTENCE = 2000
-_FIRST_MILLISECOND = 10**11
+__all__ = [
+    "Provider",
+    "ProviderSettings",
+    "answered_object",
+    "event_key",
+    "expect_job",
+    # Adapters may have these from here, as before they had a module of their own.
+    "identifier",
+    "json_object",
+    "link",
+    "moment",
+    "number",
+    "segment",
+    "sentence",
+    "understood",
+    "unix_moment",
+    "word",
+]
+
 # Keys that were withdrawn must not be believed for ever because their list cannot be fetched.
 _KEYS_LAST = timedelta(hours=24)
 
@@ -71,6 +94,10 @@ class Provider:
     """Where the API lives, unless the source says otherwise; empty where each operator has their own."""
     statuses: ClassVar[Mapping[str, Status]]
     """The provider's words, in lower case, and what they mean."""
+    noun: ClassVar[str] = "job"
+    """What its events are about: the first word of their types, such as `task` in `task.succeeded`."""
+    notice: ClassVar[str] = "notice"
+    """A type of its notices, where it tells of other things than jobs; of many, one."""
     kinds: ClassVar[Mapping[str, Schedule]]
     """The kinds of job, and when to poll each. The last one is for jobs of a kind we cannot tell."""
     budget: ClassVar[Budget]
@@ -81,8 +108,12 @@ class Provider:
     """Whether it calls back at all. Where not, polling is the delivery, and what is posted in its name is refused."""
     polls: ClassVar[bool] = True
     """Whether it can be asked about its jobs. Where not, there is no API key, and its webhooks are all there is."""
+    polls_by: ClassVar[str | None] = None
+    """The setting without which it cannot be asked, where there is one."""
     scheme: Scheme | None = None
     """How its webhooks are signed; None where they are not."""
+    signed_by: ClassVar[str | None] = None
+    """How they are signed in words, where no scheme of the class tells: `as its settings say`."""
     keys_url: str | None = None
     """Where it publishes the keys that check its signatures, which are then used in place of secrets."""
     acknowledgement: ClassVar[str | None] = None
@@ -113,7 +144,16 @@ class Provider:
         self.api_key = api_key
         self.base_url = (base_url or type(self).base_url).rstrip("/")
         self.unsigned = unsigned
-        self.settings = settings or self.settings_class()
+        self.settings = settings or self.plain_settings()
+        self.set_up()
+
+    @classmethod
+    def plain_settings(cls) -> ProviderSettings:
+        """The settings of a source that has none of its own."""
+        return cls.settings_class()
+
+    def set_up(self) -> None:
+        """Make of the settings what the adapter needs of them; called once, when all else is known."""
 
     def with_secrets(self, secrets: Sequence[str]) -> Self:
         """The same source with other secrets."""
@@ -189,6 +229,10 @@ class Provider:
         """The request that asks about a job."""
         raise NotImplementedError
 
+    def places(self, job: Job) -> int:
+        """How many addresses a job may be at, where `poll` tries them in turn: it is lost if none of them knows it."""
+        return 1
+
     def read(self, job: Job, response: Response) -> Reading:
         """What a poll answer says about the job.
 
@@ -253,7 +297,15 @@ class Provider:
         Raises:
             RequestFailed: it is one.
         """
-        return answered_object(response)
+        return answered_object(response, self.reason)
+
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        """Why a request failed, as the answer says it; `answered` ends its own message with that."""
+        return reason_in(data)
+
+    def said(self, data: Mapping[str, Any]) -> str:
+        """That reason as the end of a message of ours; nothing where there is none."""
+        return _ending(self.reason(data))
 
     def accepted(self, response: Response) -> dict[str, Any]:
         """The JSON object in the answer to a create call.
@@ -325,23 +377,16 @@ class Provider:
         """What a provider's word means, whatever its case; None for a word we do not know."""
         return None if word is None else self.statuses.get(word.strip().lower())
 
+    def spelling(self, status: Status) -> str | None:
+        """The provider's own word for a status, the first of those that mean it; None where it has none."""
+        return next((word for word, folded in self.statuses.items() if folded is status), None)
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is.
+    def event_type(self, kind: str | None, status: Status | None, raw_status: str | None = None) -> str:
+        """What an event about a job of this kind is called: `task.succeeded`, and `task.unknown` for a word unknown.
 
-    Raises:
-        Unreadable: it is not UTF-8, not JSON, too deep, or not an object.
-    """
-    try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"the body is not JSON: {type(error).__name__}: {error}"[:200]) from error
-    if not isinstance(value, dict):
-        raise Unreadable(f"the body is a JSON {type(value).__name__}, not an object")
-    # What can barely be read cannot be written again: both recurse. Few brackets cannot be deep.
-    if body.count(b"[") + body.count(b"{") > _DEEPEST and _deeper_than(_DEEPEST, value):
-        raise Unreadable(f"the body is nested deeper than {_DEEPEST} levels")
-    return value
+        It must not depend on how the provider spells the status, which may differ between a webhook and a poll.
+        """
+        return f"{self.noun}.{status or 'unknown'}"
 
 
 @contextmanager
@@ -375,68 +420,10 @@ def event_key(job_id: str, status: Status | None, raw_status: str | None) -> str
     return f"{job_id}:{status}" if status is not None else f"{job_id}:?{(raw_status or '').lower()}"
 
 
-def identifier(value: object, *, field: str) -> str:
-    """A job's id, which may become a key, a path and a line in a log.
-
-    Raises:
-        Unreadable: it is missing, not text, too long, or not printable.
-    """
-    if not isinstance(value, str) or not value or len(value) > _LONGEST_ID or not value.isprintable():
-        raise Unreadable(f"{field} is not an id: printable text of 1 to {_LONGEST_ID} characters")
-    return value
-
-
-def word(value: object) -> str | None:
-    """A short text of the provider's, such as a status; None if it is anything else."""
-    if not isinstance(value, str) or len(value) > _LONGEST_WORD or not value.strip().isprintable():
-        return None
-    return value.strip() or None
-
-
-def link(value: object) -> str | None:
-    """The address of a result; None if it is anything else."""
-    return value if isinstance(value, str) and value.isprintable() and value else None
-
-
-def sentence(value: object) -> str | None:
-    """A text for people, such as an error's reason, cut to a bearable length; None if there is none."""
-    if not isinstance(value, str):
-        return None
-    # A database takes neither NUL nor half of a surrogate pair.
-    return value.replace("\0", " ").strip()[:_LONGEST_SENTENCE].encode("utf-8", "replace").decode() or None
-
-
-def number(value: object) -> float | None:
-    """A count or a percentage; None if it is anything else, or absurd."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 else None
-
-
-def moment(value: object) -> datetime | None:
-    """An ISO 8601 time as the provider wrote it; None if it is missing or wrong, which must not stop anything."""
-    try:
-        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return parsed and (parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        return None
-
-
-def unix_moment(value: object) -> datetime | None:
-    """A time as seconds or milliseconds since 1970; None if it is missing or absurd, which must not stop anything."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-        return None
-    try:
-        return datetime.fromtimestamp(value / 1000 if value >= _FIRST_MILLISECOND else value, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def segment(job_id: str) -> str:
-    """A job's id as one segment of a path. Clients would resolve `.` and `..` before they send them."""
-    return quote(job_id, safe="") if job_id.strip(".") else "%2E" * len(job_id)
-
-
-def answered_object(response: Response) -> dict[str, Any]:
-    """The JSON object in a poll answer that is not an error.
+def answered_object(
+    response: Response, reason: Callable[[Mapping[str, Any]], str | None] = reason_in
+) -> dict[str, Any]:
+    """The JSON object in a poll answer that is not an error; `reason` finds out why it is one.
 
     A 404 counts as "the provider does not know the job" only when it speaks JSON: a proxy's or a wrong base URL's
     page says nothing about the job.
@@ -454,25 +441,22 @@ def answered_object(response: Response) -> dict[str, Any]:
             raise CredentialsRefused("HTTP 401") from error
         told = f": {error}" if 200 <= code < 300 else " and a page, as from a proxy"
         raise RequestFailed(f"HTTP {code}{told}", retry=_passing(code)) from error
-    if code == 429:
-        raise RateLimited(f"HTTP 429{said(data)}", retry_after=asked_to_wait(response.headers))
-    if code in (401, 403):
-        raise CredentialsRefused(f"HTTP {code}{said(data)}")
+    if 200 <= code < 300:
+        return data
     # What web frameworks say to a path they do not have: a wrong base URL, not a missing job.
     if code == 404 and data == {"detail": "Not Found"}:
         raise RequestFailed("HTTP 404: the API has no such path; see base_url", retry=False)
+    told = f"HTTP {code}{_ending(reason(data))}"
+    if code == 429:
+        raise RateLimited(told, retry_after=asked_to_wait(response.headers))
+    if code in (401, 403):
+        raise CredentialsRefused(told)
     if code in (404, 410):
-        raise NotFound(f"HTTP {code}{said(data)}")
-    if not 200 <= code < 300:
-        raise RequestFailed(f"HTTP {code}{said(data)}", retry=_passing(code))
-    return data
+        raise NotFound(told)
+    raise RequestFailed(told, retry=_passing(code))
 
 
-def said(data: Mapping[str, Any]) -> str:
-    """The provider's own message in an error answer, for the end of ours."""
-    error = data.get("error", data)
-    text = error.get("message", error.get("msg")) if isinstance(error, dict) else error
-    reason = sentence(text) or ""
+def _ending(reason: str | None) -> str:
     # It ends up in logs and on terminals, as part of one line.
     return f": {''.join(letter if letter.isprintable() else '?' for letter in reason)}" if reason else ""
 
@@ -480,18 +464,3 @@ def said(data: Mapping[str, Any]) -> str:
 def _passing(code: int) -> bool:
     """Whether what an HTTP status code complains of may pass by itself."""
     return not 300 <= code < 500 or code in (408, 425)
-
-
-def _deeper_than(depth: int, value: object) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return depth == 0 or any(_deeper_than(depth - 1, item) for item in inside)
-
-
-def _finite(literal: str) -> float:
-    """A float as JSON allows it: `NaN`, `Infinity` and `1e999` are not."""
-    value = float(literal)
-    if not math.isfinite(value):
-        raise ValueError(f"{literal[:20]} is not a JSON number")
-    return value

@@ -26,19 +26,19 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import (
+    as_list,
+    as_object,
     identifier,
+    identifier_or_none,
     json_object,
     link,
     moment,
     number,
-    said,
+    readable,
     segment,
     sentence,
-    understood,
     word,
 )
 from receiver.signatures import SCHEMES
@@ -119,7 +119,7 @@ class CreativeAI(Provider):
 
     def remark(self, delivery: Delivery, events: Sequence[Event]) -> str | None:
         unnamed = sum(
-            not _named(row) for event in events if event.kind == "batch" for row in _list(event.data.get("jobs"))
+            not _named(row) for event in events if event.kind == "batch" for row in as_list(event.data.get("jobs"))
         )
         if unnamed:
             return f"{unnamed} of the batch's clips have no id that can be used"
@@ -154,12 +154,12 @@ class CreativeAI(Provider):
         error = envelope.get("error", {})
         named = {word(error.get("type")), word(error.get("code"))}
         if "rate_limit_exceeded" in named:
-            raise RateLimited(f"rate limit{said(envelope)}", retry_after=asked_to_wait(response.headers))
+            raise RateLimited(f"rate limit{self.said(envelope)}", retry_after=asked_to_wait(response.headers))
         if "authentication_error" in named:
-            raise CredentialsRefused(f"credentials refused{said(envelope)}")
+            raise CredentialsRefused(f"credentials refused{self.said(envelope)}")
         data = super().answered(response)
         if error:
-            raise RequestFailed(f"error{said(envelope)}", retry="provider_unavailable" in named)
+            raise RequestFailed(f"error{self.said(envelope)}", retry="provider_unavailable" in named)
         return data
 
     def submit(self, kind: str, body: Mapping[str, Any], callback_url: str | None) -> Request:
@@ -171,7 +171,7 @@ class CreativeAI(Provider):
         data = self.accepted(response)
         if kind == "batch":
             batch_id = identifier(data.get("batch_id"), field="batch_id")
-            clips = [Created(job_id=row["id"], kind="video") for row in _list(data.get("jobs")) if _named(row)]
+            clips = [Created(job_id=row["id"], kind="video") for row in as_list(data.get("jobs")) if _named(row)]
             return [Created(job_id=batch_id, kind="batch"), *clips]
         return [Created(job_id=identifier(data.get("id"), field="id"), kind=self.create_calls[kind].kind or kind)]
 
@@ -187,6 +187,11 @@ class CreativeAI(Provider):
     def check(self) -> Sequence[Request]:
         return self.catalog()
 
+    def event_type(self, kind: str | None, status: Status | None, raw_status: str | None = None) -> str:
+        """As it says in `X-CreativeAI-Event`."""
+        told = (status and self.spelling(status)) or (raw_status or status or "unknown").lower()
+        return f"video.batch.{told}" if kind == "batch" else f"{kind or 'other'}.generation.{told}"
+
     def _event(self, source: str, kind: str | None, data: Mapping[str, Any]) -> Event:
         job_id = identifier(data.get("id"), field="id")
         raw_status = word(data.get("status"))
@@ -194,7 +199,7 @@ class CreativeAI(Provider):
         return Event(
             source=source,
             key=event_key(job_id, status, raw_status),
-            type=f"{kind or 'other'}.generation.{(raw_status or 'unknown').lower()}",
+            type=self.event_type(kind, status, raw_status),
             data=data,
             job_id=job_id,
             kind=self.kind_or_default(kind),
@@ -212,13 +217,13 @@ class CreativeAI(Provider):
         own events say the rest. A poll answer has no status, only counts.
         """
         batch_id = identifier(data.get("batch_id"), field="batch_id")
-        clips = [self._event(source, "video", row) for row in _list(data.get("jobs")) if _named(row)]
+        clips = [self._event(source, "video", row) for row in as_list(data.get("jobs")) if _named(row)]
         raw_status = word(data.get("status")) or ("completed" if _all_ended(data, clips) else "processing")
         status = self.fold(raw_status)
         batch = Event(
             source=source,
             key=event_key(batch_id, status, raw_status),
-            type=f"video.batch.{raw_status.lower()}",
+            type=self.event_type("batch", status, raw_status),
             data=data,
             job_id=batch_id,
             kind="batch",
@@ -233,7 +238,7 @@ class CreativeAI(Provider):
         if not {"status", "jobs", *_COUNTS} & data.keys():
             raise Unreadable("it has neither clips nor counts")
         *clips, batch = self._batch(job.source, {"batch_id": job.job_id, **data})
-        ended, total = len(clips), len(_list(data.get("jobs")))
+        ended, total = len(clips), len(as_list(data.get("jobs")))
         return Reading(
             status=batch.status,
             raw_status=batch.raw_status,
@@ -257,10 +262,7 @@ def _kind(name: object) -> str | None:
 
 def _error_envelope(body: bytes) -> dict[str, Any]:
     """The answer if it is `{"error": {…}}` and not a job that failed; else nothing."""
-    try:
-        data = json_object(body)
-    except Unreadable:
-        return {}
+    data = readable(body)
     told_of_a_job = {"status", "jobs", "batch_id"} & data.keys()
     return data if isinstance(data.get("error"), dict) and not told_of_a_job else {}
 
@@ -273,16 +275,13 @@ def _fits_a_batch(body: Mapping[str, Any]) -> bool:
 
 def _named(row: object) -> bool:
     """Whether a row, of a batch or of the catalogue, has an id."""
-    try:
-        return isinstance(row, dict) and bool(identifier(row.get("id"), field="id"))
-    except Unreadable:
-        return False
+    return identifier_or_none(as_object(row).get("id")) is not None
 
 
 def _outputs(data: Mapping[str, Any]) -> tuple[Output, ...]:
     """`output_url`, else the native API's `outputs`, else the OpenAI form's `data[].url`."""
-    rows = [row.get("url") for row in _list(data.get("data")) if isinstance(row, dict)]
-    for found in ([data.get("output_url")], _list(data.get("outputs")), rows):
+    rows = [row.get("url") for row in as_list(data.get("data")) if isinstance(row, dict)]
+    for found in ([data.get("output_url")], as_list(data.get("outputs")), rows):
         if urls := [url for value in found if (url := link(value))]:
             return tuple(Output(url) for url in urls)
     return ()
@@ -304,7 +303,3 @@ def _all_ended(data: Mapping[str, Any], clips: Sequence[Event]) -> bool:
     if pending is not None and processing is not None:
         return pending + processing == 0
     return bool(clips) and all(clip.status and clip.status.terminal for clip in clips)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

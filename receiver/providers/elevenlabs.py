@@ -9,17 +9,17 @@ from typing import Any
 
 from receiver.errors import Unreadable
 from receiver.models import Delivery, Event, Failure, Status
-from receiver.providers.base import Provider, json_object, sentence, unix_moment, word
+from receiver.providers.base import Provider
+from receiver.providers.values import json_object, sentence, unix_moment, word
 from receiver.signatures import SCHEMES
-
-_ENDS = {"done": Status.SUCCEEDED, "failed": Status.FAILED}
 
 
 class ElevenLabs(Provider):
     name = "elevenlabs"
     polls = False
     scheme = SCHEMES["elevenlabs"]
-    statuses = {}
+    statuses = {"done": Status.SUCCEEDED, "failed": Status.FAILED}
+    notice = "post_call_transcription"
     kinds = {}
 
     def parse(self, delivery: Delivery) -> list[Event]:
@@ -29,7 +29,7 @@ class ElevenLabs(Provider):
             raise Unreadable("it has no type")
         data = body["data"] if isinstance(body.get("data"), dict) else {}
         raw_status = word(data.get("status"))
-        status = _ENDS.get(raw_status.lower()) if raw_status else Status.SUCCEEDED
+        status = self.fold(raw_status) if raw_status else Status.SUCCEEDED
         return [
             Event(
                 source=delivery.source,

@@ -4,7 +4,7 @@ https://docs.fal.ai/model-endpoints/webhooks
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import Field
 
-from receiver.errors import ConfigError, InvalidBody, NotFound, Reason, Refused, RequestFailed, Unreadable
+from receiver.errors import ConfigError, InvalidBody, NotFound, Reason, Refused, RequestFailed
 from receiver.models import (
     Budget,
     CreateCall,
@@ -29,20 +29,17 @@ from receiver.models import (
     Status,
     Trust,
 )
-from receiver.providers.base import (
-    Provider,
-    ProviderSettings,
-    answered_object,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, ProviderSettings, answered_object, event_key, expect_job, understood
+from receiver.providers.values import (
+    as_list,
+    as_object,
     identifier,
     json_object,
     link,
     number,
-    said,
+    reason_in,
     segment,
     sentence,
-    understood,
     word,
 )
 from receiver.signatures import SCHEMES
@@ -76,6 +73,7 @@ class FalSettings(ProviderSettings):
 class Fal(Provider):
     name = "fal"
     base_url = "https://queue.fal.run"
+    polls_by = "model"
     scheme = SCHEMES["fal"]
     keys_url = _KEYS_URL
     settings_class = FalSettings
@@ -87,6 +85,7 @@ class Fal(Provider):
         "ok": Status.SUCCEEDED,
         "error": Status.FAILED,
     }
+    noun = _KIND
     kinds = {
         _KIND: Schedule(
             first=timedelta(seconds=5), every={timedelta(0): timedelta(seconds=10)}, deadline=timedelta(minutes=30)
@@ -97,21 +96,12 @@ class Fal(Provider):
     # The path is the model's name, and the callback URL goes into the query.
     create_calls = {_KIND: CreateCall(path="/", callback=_CALLBACK)}
 
-    def __init__(
-        self,
-        *,
-        secrets: Sequence[str] = (),
-        api_key: str | None = None,
-        base_url: str | None = None,
-        unsigned: bool = False,
-        settings: ProviderSettings | None = None,
-    ) -> None:
-        super().__init__(secrets=secrets, api_key=api_key, base_url=base_url, unsigned=unsigned, settings=settings)
+    def set_up(self) -> None:
         self.keys_url = self.settings.keys_url
 
     def read_keys(self, response: Response) -> tuple[str, ...]:
-        rows = answered_object(response).get("keys")
-        keys = [key for row in (rows if isinstance(rows, list) else []) if (key := _public_key(row))]
+        rows = as_list(answered_object(response).get("keys"))
+        keys = [key for row in rows if (key := _public_key(row))]
         if not keys:
             raise RequestFailed(f"there is no Ed25519 key at {self.keys_url}")
         return tuple(keys[:_MOST_KEYS])
@@ -161,13 +151,8 @@ class Fal(Provider):
         step = None if position is None else f"position {position:.0f} in the queue"
         return Reading(status=status, raw_status=raw_status, step=step)
 
-    def answered(self, response: Response) -> dict[str, Any]:
-        """The reason of an error stands in `detail`, as text or with a row for each field."""
-        try:
-            return super().answered(response)
-        except RequestFailed as error:
-            error.args = (f"{error}{_told(response.body)}",)
-            raise
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        return _complaint(data) or super().reason(data)
 
     def submit(self, kind: str, body: Mapping[str, Any], callback_url: str | None) -> Request:
         if self.settings.model is None:
@@ -192,6 +177,10 @@ class Fal(Provider):
         if self.settings.model is None:
             raise Refused(Reason.NO_KEYS, f"the keys at {self.keys_url} are not known, nor is the model to ask about")
         return super()._without_keys()
+
+    def spelling(self, status: Status) -> str | None:
+        told = super().spelling(status)
+        return told and told.upper()
 
     def _app(self) -> str | None:
         """The part of the model's name that its requests are asked about by: owner and app."""
@@ -239,7 +228,7 @@ class Fal(Provider):
         return Event(
             source=source,
             key=event_key(request_id, status, raw_status),
-            type=f"{_KIND}.{status or 'unknown'}",
+            type=self.event_type(_KIND, status),
             data=data,
             job_id=request_id,
             kind=_KIND,
@@ -286,13 +275,13 @@ def _urls(value: object) -> Iterator[str]:
 def _failure(data: Mapping[str, Any]) -> Failure:
     """What the model complains of; else the queue's `error`, which may be no more than "Invalid status code: 422"."""
     payload, error = data.get("payload"), data.get("error")
-    message = _complaint(payload) or sentence(error) or said({"error": error}).removeprefix(": ")
+    message = _complaint(payload) or reason_in({"error": error})
     codes = [word(data.get("error_type")), *(word(row.get("type")) for row in _rows(payload) if isinstance(row, dict))]
     return Failure(message or "no reason given", code=next(filter(None, codes), None))
 
 
 def _complaint(data: object) -> str | None:
-    """The reason in `detail`: `body.prompt: field required`."""
+    """The reason in `detail`, a text or with a row for each field: `body.prompt: field required`."""
     return sentence("; ".join(filter(None, map(_line, _rows(data)))))
 
 
@@ -305,13 +294,5 @@ def _line(row: object) -> str:
 
 
 def _rows(data: object) -> list[Any]:
-    detail = data.get("detail") if isinstance(data, dict) else None
+    detail = as_object(data).get("detail")
     return detail if isinstance(detail, list) else [detail]
-
-
-def _told(body: bytes) -> str:
-    """The reason in an error answer, for the end of our own message."""
-    try:
-        return said({"message": _complaint(json_object(body))})
-    except Unreadable:
-        return ""

@@ -11,15 +11,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from receiver.errors import Unreadable
 from receiver.models import Budget, Delivery, Event, Failure, Output, Schedule, Status
-from receiver.providers.base import (
-    Provider,
-    ProviderSettings,
-    event_key,
-    identifier,
+from receiver.providers.base import Provider, ProviderSettings, event_key
+from receiver.providers.values import (
+    identifier_or_none,
     json_object,
     link,
     moment,
     sentence,
+    spelled,
     unix_moment,
     word,
 )
@@ -28,7 +27,7 @@ from receiver.units import Duration
 
 _KIND = "job"
 _HEADER = "header:"
-_FORM = "application/x-www-form-urlencoded"
+_FORM = re.compile(r"[\w.~%+*-]+=[\w.~%+*-]*(&[\w.~%+*-]+=[\w.~%+*-]*)*", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#-'*+.^-`|~\w-]+", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 _UNIX = re.compile(r"[0-9]{10,13}", re.ASCII)
@@ -51,17 +50,10 @@ _PRESETS: Mapping[str, Mapping[str, Any]] = {
     "shopify": _preset("shopify", event_type="header:X-Shopify-Topic"),
     # Of the Events API, of interactions, and of slash commands.
     "slack": _preset("slack", event_id="event_id", event_type=["type", "event.type", "command"]),
-    "standard_webhooks": _preset("replicate", event_type="type", occurred_at="timestamp"),
     "stripe": _preset("stripe", event_id="id", event_type="type", occurred_at="created"),
-    "svix": _preset(
-        "replicate",
-        header="svix-signature",
-        id_header="svix-id",
-        timestamp_header="svix-timestamp",
-        event_type="type",
-        occurred_at="timestamp",
-    ),
 }
+# What is looked for among these, and found under another provider.
+_STANDARD = ("standard_webhooks", "svix")
 
 
 def _name(value: str) -> str:
@@ -107,8 +99,7 @@ class GenericSettings(ProviderSettings):
     """
 
     preset: str | None = None
-    """A sender whose scheme is known: `github`, `mux`, `newapi_notify`, `shopify`, `slack`, `standard_webhooks`,
-    `stripe` or `svix`."""
+    """A sender whose scheme is known: `github`, `mux`, `newapi_notify`, `shopify`, `slack` or `stripe`."""
     header: Annotated[str, AfterValidator(_name)] = ""
     """The header of the signature, such as `X-Signature`. Needed without a preset."""
     prefix: str = ""
@@ -165,7 +156,8 @@ class GenericSettings(ProviderSettings):
     @classmethod
     def _known(cls, preset: str | None) -> str | None:
         if preset is not None and preset not in _PRESETS:
-            raise ValueError(f"there is no preset {preset!r}; there are: {', '.join(_PRESETS)}")
+            hint = "; Standard Webhooks have a provider of their own, standard" if preset in _STANDARD else ""
+            raise ValueError(f"there is no preset {preset!r}; there are: {', '.join(_PRESETS)}{hint}")
         return preset
 
     @field_validator("statuses")
@@ -222,6 +214,7 @@ class Generic(Provider):
 
     name = "generic"
     polls = False
+    signed_by = "as its settings say"
     settings_class = GenericSettings
     settings: GenericSettings
     statuses = {
@@ -244,18 +237,12 @@ class Generic(Provider):
     # Nothing is asked.
     budget = Budget(1, per=timedelta(minutes=1))
 
-    def __init__(
-        self,
-        *,
-        secrets: Sequence[str] = (),
-        api_key: str | None = None,
-        base_url: str | None = None,
-        unsigned: bool = False,
-        settings: ProviderSettings | None = None,
-    ) -> None:
+    @classmethod
+    def plain_settings(cls) -> GenericSettings:
         # A source always has settings. What stands for any sender, as in tests of handlers, is a plain one.
-        plain = settings or GenericSettings(header="X-Signature", job="id", status="status")
-        super().__init__(secrets=secrets, api_key=api_key, base_url=base_url, unsigned=unsigned, settings=plain)
+        return GenericSettings(header="X-Signature", job="id", status="status")
+
+    def set_up(self) -> None:
         self.scheme = self.settings.scheme
         told = {_folded(spelling): Status(status) for spelling, status in self.settings.statuses.items()}
         self._words = {**self.statuses, **told}
@@ -269,7 +256,7 @@ class Generic(Provider):
             Event(
                 source=delivery.source,
                 key=self._key(delivery, data, job_id, status, raw_status),
-                type=self._type(delivery, data) or (f"job.{status or 'unknown'}" if job_id is not None else "notice"),
+                type=self._type(delivery, data) or (self.notice if job_id is None else self.event_type(_KIND, status)),
                 data=data,
                 job_id=job_id,
                 kind=_KIND if job_id is not None else None,
@@ -370,7 +357,8 @@ def _data(delivery: Delivery) -> dict[str, Any]:
         return json_object(delivery.body)
     except Unreadable:
         text = delivery.body.decode("utf-8", "replace")
-    fields = _fields(text) if delivery.headers.get("content-type", _FORM).lower().startswith(_FORM) else {}
+    # What it is, the body alone decides: its type is in a header, which nobody signed.
+    fields = _fields(text) if _FORM.fullmatch(text) else {}
     try:
         # GitHub's default, and Slack's interactions: JSON as the only field of a form.
         return json_object(str(fields["payload"]).encode()) if set(fields) == {"payload"} else fields or {"body": text}
@@ -415,19 +403,12 @@ def _all(value: object, names: Sequence[str]) -> Iterator[object]:
 
 def _id(value: object) -> str | None:
     """An id, whether it came as text or as a number; None if it is none."""
-    try:
-        return identifier(_spelled(value), field="id")
-    except Unreadable:
-        return None
+    return identifier_or_none(spelled(value))
 
 
 def _text(value: object) -> str | None:
     """A short text, also of a number or of `true`."""
-    return word(str(value).lower() if isinstance(value, bool) else _spelled(value))
-
-
-def _spelled(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return word(str(value).lower() if isinstance(value, bool) else spelled(value))
 
 
 def _folded(spelling: str) -> str:

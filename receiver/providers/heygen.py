@@ -22,18 +22,15 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    ProviderSettings,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, ProviderSettings, event_key, expect_job, understood
+from receiver.providers.values import (
     identifier,
+    identifier_or_none,
     json_object,
     link,
-    said,
     segment,
     sentence,
-    understood,
+    spelled,
     word,
 )
 from receiver.signatures import SCHEMES, AnyOf
@@ -82,7 +79,7 @@ class HeyGen(Provider):
             raise Unreadable("it has no event_type")
         data = body["event_data"] if isinstance(body.get("event_data"), dict) else body
         kind, _, suffix = named.rpartition(".")
-        video_id = _id_or_none(data.get("video_id"))
+        video_id = identifier_or_none(data.get("video_id"))
         if kind not in self.kinds or video_id is None:
             return [self._notice(delivery, named, video_id, data)]
         return [self._event(delivery.source, kind, named, video_id, suffix, data)]
@@ -105,7 +102,7 @@ class HeyGen(Provider):
         kind = self.kind_or_default(job.kind)
         with understood():
             video_id = identifier(job.job_id or told, field="id")
-            event = self._event(job.source, kind, f"{kind}.{_SUFFIXES[status]}", video_id, raw_status, data)
+            event = self._event(job.source, kind, self.event_type(kind, status), video_id, raw_status, data)
         return Reading(status=status, raw_status=raw_status, events=(event,), incomplete=event.incomplete)
 
     def answered(self, response: Response) -> dict[str, Any]:
@@ -113,11 +110,16 @@ class HeyGen(Provider):
         envelope = super().answered(response)
         code = envelope.get("code")
         if self.settings.api == "v1" and code not in _FINE:
-            raise RequestFailed(f"code {word(str(code))}{said(envelope)}")
+            raise RequestFailed(f"code {word(str(code))}{self.said(envelope)}")
         return envelope
 
     def authorize(self) -> dict[str, str]:
         return {"X-Api-Key": self.api_key} if self.api_key else {}
+
+    def event_type(self, kind: str | None, status: Status | None, raw_status: str | None = None) -> str:
+        """As webhooks are named, which only tell of ends."""
+        suffix = _SUFFIXES.get(status) if status is not None else "unknown"
+        return f"{kind}.{suffix or status}"
 
     def _event(
         self, source: str, kind: str, named: str, video_id: str, raw_status: str | None, data: Mapping[str, Any]
@@ -155,13 +157,6 @@ class HeyGen(Provider):
         )
 
 
-def _id_or_none(value: object) -> str | None:
-    try:
-        return identifier(value, field="video_id")
-    except Unreadable:
-        return None
-
-
 def _outputs(data: Mapping[str, Any]) -> tuple[Output, ...]:
     """The video first. The share page is left out: it is no file."""
     urls = dict.fromkeys(filter(None, (link(data.get(name)) for name in _RESULTS)))
@@ -174,5 +169,4 @@ def _failure(data: Mapping[str, Any]) -> Failure:
     details = error if isinstance(error, dict) else {"message": error}
     texts = (details.get("detail"), details.get("message"), data.get("failure_message"), data.get("msg"))
     message = next(filter(None, map(sentence, texts)), "no reason given")
-    code = details.get("code", data.get("failure_code"))
-    return Failure(message, code=word(str(code)) if isinstance(code, int | str) else None)
+    return Failure(message, code=word(spelled(details.get("code", data.get("failure_code")))))

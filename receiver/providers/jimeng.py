@@ -25,19 +25,8 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    ProviderSettings,
-    event_key,
-    expect_job,
-    identifier,
-    json_object,
-    link,
-    said,
-    sentence,
-    understood,
-    word,
-)
+from receiver.providers.base import Provider, ProviderSettings, event_key, expect_job, understood
+from receiver.providers.values import as_list, as_object, identifier, json_object, link, readable, sentence, whole, word
 
 _SCHEDULE = Schedule(
     first=timedelta(seconds=5),
@@ -89,6 +78,7 @@ class Jimeng(Provider):
         "done": Status.SUCCEEDED,
         "expired": Status.FAILED,
     }
+    noun = "task"
     kinds = dict.fromkeys(_KINDS, _SCHEDULE)
     # The limits of rate and concurrency are not documented; this one is ours.
     budget = Budget(60, per=timedelta(minutes=1))
@@ -105,7 +95,7 @@ class Jimeng(Provider):
         return Request(method="POST", path=_RESULT, json={"req_key": req_key, "task_id": job.job_id, **more})
 
     def read(self, job: Job, response: Response) -> Reading:
-        answer = _readable(response.body)
+        answer = readable(response.body)
         if not _failed(answer):
             answer = self.answered(response)
         task = _task(answer)
@@ -140,9 +130,9 @@ class Jimeng(Provider):
 
     def answered(self, response: Response) -> dict[str, Any]:
         """Any `code` but 10000 says that the request failed, behind whichever HTTP status."""
-        envelope = _readable(response.body)
+        envelope = readable(response.body)
         code = _code(envelope)
-        told = f"HTTP {response.status_code}, code {code}{said(envelope)}"
+        told = f"HTTP {response.status_code}, code {code}{self.said(envelope)}"
         if code in _RATE:
             raise RateLimited(told, retry_after=asked_to_wait(response.headers))
         if code in _MODERATION or code in _PASSING:
@@ -154,7 +144,7 @@ class Jimeng(Provider):
 
     def accepted(self, response: Response) -> dict[str, Any]:
         if 200 <= response.status_code < 300 and _code(json_object(response.body)) in (None, *_SERVER):
-            raise Unreadable(f"the answer does not say whether there is a task{said(_readable(response.body))}")
+            raise Unreadable(f"the answer does not say whether there is a task{self.said(readable(response.body))}")
         return super().accepted(response)
 
     def sign_request(self, *, method: str, url: str, body: bytes, now: datetime) -> dict[str, str]:
@@ -201,7 +191,7 @@ class Jimeng(Provider):
         return Event(
             source=job.source,
             key=event_key(job_id, status, raw_status),
-            type=f"task.{status}",
+            type=self.event_type(job.kind, status),
             data=answer,
             job_id=job_id,
             kind=self.kind_or_default(job.kind),
@@ -212,17 +202,8 @@ class Jimeng(Provider):
         )
 
 
-def _readable(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is; an empty one if it is none."""
-    try:
-        return json_object(body)
-    except Unreadable:
-        return {}
-
-
 def _code(envelope: Mapping[str, Any]) -> int | None:
-    code = envelope.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
+    return whole(envelope.get("code"))
 
 
 def _task(envelope: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,16 +218,14 @@ def _task(envelope: Mapping[str, Any]) -> dict[str, Any]:
 
 def _failed(envelope: Mapping[str, Any]) -> bool:
     """Whether it is the task that failed: `done` is only over, and `code` tells how it ended."""
-    code, data = _code(envelope), envelope.get("data")
-    status = word(data.get("status")) if isinstance(data, dict) else None
+    code, status = _code(envelope), word(as_object(envelope.get("data")).get("status"))
     over = (status or "").lower() == "done"
     return code in _MODERATION or (over and code not in (None, _FINE, *_RATE))
 
 
 def _outputs(task: Mapping[str, Any]) -> tuple[Output, ...]:
     """The video, then the images. What comes as base64 has no address; it stays in the event's data."""
-    images = task.get("image_urls")
-    values = [task.get("video_url"), *(images if isinstance(images, list) else [])]
+    values = [task.get("video_url"), *as_list(task.get("image_urls"))]
     return tuple(Output(url) for value in values if (url := link(value)))
 
 

@@ -19,6 +19,7 @@ from receiver.models import (
     Event,
     Failure,
     Job,
+    Origin,
     Output,
     Reading,
     Request,
@@ -26,17 +27,17 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import (
+    as_object,
     identifier,
     json_object,
     link,
-    said,
+    readable,
     sentence,
-    understood,
+    spelled,
     unix_moment,
+    whole,
     word,
 )
 from receiver.signatures import SCHEMES
@@ -95,6 +96,7 @@ class Kie(Provider):
         "2": Status.FAILED,
         "3": Status.FAILED,
     }
+    noun = "task"
     kinds = {"runway": _SCHEDULE, "veo": _SCHEDULE, "market": _SCHEDULE}
     # As documented for new tasks of one account; how often they may be asked about is not.
     budget = Budget(20, per=timedelta(seconds=10))
@@ -112,13 +114,29 @@ class Kie(Provider):
         return [self._event(delivery.source, kind, _task_id(task), envelope)]
 
     def poll(self, job: Job) -> Request:
-        return Request(path=f"{_RECORDS[self.kind_or_default(job.kind)]}?taskId={quote(job.job_id, safe='')}")
+        return Request(path=f"{_RECORDS[self._asked_as(job)]}?taskId={quote(job.job_id, safe='')}")
+
+    def places(self, job: Job) -> int:
+        return len(_RECORDS) if self._unproven(job) else 1
+
+    def _unproven(self, job: Job) -> bool:
+        """Whether what kind of task it is was only told by a body that nobody signed."""
+        return job.origin is Origin.HINT and job.reference not in _RECORDS
+
+    def _asked_as(self, job: Job) -> str:
+        """The kind of task that is asked for: for one that may be of any, each in turn."""
+        if job.reference in _RECORDS:
+            return str(job.reference)
+        kind = self.kind_or_default(job.kind)
+        if not self._unproven(job):
+            return kind
+        return [kind, *(other for other in _RECORDS if other != kind)][job.missing_count % len(_RECORDS)]
 
     def read(self, job: Job, response: Response) -> Reading:
         try:
             envelope = self._record(response)
         except NotFound as error:
-            if self.kind_or_default(job.kind) == "market":
+            if self._unproven(job) or self._asked_as(job) == "market":
                 raise
             # How the older APIs say that there is no such task is not documented.
             raise RequestFailed(str(error)) from error
@@ -127,13 +145,15 @@ class Kie(Provider):
             raise RequestFailed("the answer cannot be understood: it has neither state nor successFlag")
         expect_job(_task_id(task), job.job_id)
         with understood():
-            event = self._event(job.source, job.kind, job.job_id or _task_id(task), envelope)
+            event = self._event(job.source, self._asked_as(job), job.job_id or _task_id(task), envelope)
         ended = event.status is not None and event.status.terminal
         return Reading(
             status=event.status,
             raw_status=event.raw_status,
             events=(event,) if ended else (),
             incomplete=event.status is Status.SUCCEEDED and not event.outputs,
+            # From now on it is known where to ask.
+            reference=self._asked_as(job) if self._unproven(job) else None,
         )
 
     def read_submission(self, kind: str, response: Response) -> list[Created]:
@@ -144,11 +164,11 @@ class Kie(Provider):
 
     def answered(self, response: Response) -> dict[str, Any]:
         """`code` has the last word where it is an error, behind whichever HTTP status; else that counts."""
-        envelope = _readable(response.body)
+        envelope = readable(response.body)
         code = _code(envelope)
         if code in (None, _FINE) and not 200 <= response.status_code < 300:
             code = response.status_code
-        told = f"HTTP {response.status_code}, code {code}{_message(envelope)}"
+        told = f"HTTP {response.status_code}, code {code}{self.said(envelope)}"
         if code == 422 and _NO_SUCH_TASK in told.lower():
             raise NotFound(told)
         if code == 401:
@@ -164,9 +184,12 @@ class Kie(Provider):
             raise RequestFailed(told, retry=False)
         return answer
 
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        return _reason(data)
+
     def accepted(self, response: Response) -> dict[str, Any]:
         if 200 <= response.status_code < 300 and _code(json_object(response.body)) in _PERHAPS_CREATED:
-            raise Unreadable(f"the answer does not say whether there is a task{_message(_readable(response.body))}")
+            raise Unreadable(f"the answer does not say whether there is a task{self.said(readable(response.body))}")
         return super().accepted(response)
 
     def check(self) -> Sequence[Request]:
@@ -182,7 +205,7 @@ class Kie(Provider):
 
     def _record(self, response: Response) -> dict[str, Any]:
         """What is on record of a task. That its generation failed is no failure of the request."""
-        envelope = _readable(response.body)
+        envelope = readable(response.body)
         told = _code(envelope) == _GENERATION_FAILED and isinstance(envelope.get("data"), dict)
         return envelope if told and response.status_code in (200, _GENERATION_FAILED) else self.answered(response)
 
@@ -194,7 +217,7 @@ class Kie(Provider):
         return Event(
             source=source,
             key=event_key(job_id, status, raw_status),
-            type=f"task.{status or 'unknown'}",
+            type=self.event_type(kind, status),
             data=task,
             job_id=job_id,
             kind=self.kind_or_default(kind),
@@ -206,34 +229,19 @@ class Kie(Provider):
         )
 
 
-def _readable(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is; an empty one if it is none."""
-    try:
-        return json_object(body)
-    except Unreadable:
-        return {}
-
-
 def _code(envelope: Mapping[str, Any]) -> int | None:
-    code = envelope.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
+    return whole(envelope.get("code"))
 
 
-def _message(envelope: Mapping[str, Any]) -> str:
-    """The reason, for the end of our own message: `message` when polled, `msg` in callbacks and elsewhere."""
-    return said({"message": _told(envelope)})
-
-
-def _told(envelope: Mapping[str, Any]) -> str | None:
+def _reason(envelope: Mapping[str, Any]) -> str | None:
+    """`message` when polled, `msg` in callbacks and elsewhere."""
     return sentence(envelope.get("message")) or sentence(envelope.get("msg"))
 
 
 def _task_id(task: Mapping[str, Any]) -> str | None:
     """The id that was signed: `taskId`, and in older APIs `task_id`."""
-    for value in (task.get("taskId"), task.get("task_id")):
-        if isinstance(value, str | int) and not isinstance(value, bool):
-            return str(value)
-    return None
+    ids = (spelled(task.get(name)) for name in ("taskId", "task_id"))
+    return next((value for value in ids if isinstance(value, str)), None)
 
 
 def _raw_status(task: Mapping[str, Any]) -> str | None:
@@ -250,10 +258,10 @@ def _outputs(task: Mapping[str, Any]) -> tuple[Output, ...]:
     https://docs.kie.ai/veo3-api/get-veo-3-video-details
     https://docs.kie.ai/runway-api/get-ai-video-details
     """
-    video = _object(task.get("videoInfo")).get("videoUrl")
+    video = as_object(task.get("videoInfo")).get("videoUrl")
     lists = [
         _result(task.get("resultJson")).get("resultUrls"),
-        _object(task.get("response")).get("resultUrls"),
+        as_object(task.get("response")).get("resultUrls"),
         [video],
     ]
     found = [[url for value in urls if (url := link(value))] for urls in lists if isinstance(urls, list)]
@@ -263,23 +271,13 @@ def _outputs(task: Mapping[str, Any]) -> tuple[Output, ...]:
 def _result(text: object) -> Mapping[str, Any]:
     """The object that is written as JSON inside a text of JSON; an empty one where it is anything else."""
     if not isinstance(text, str) or len(text) > _LONGEST_RESULT:
-        return _object(text)
-    return _readable(text.encode("utf-8", "replace"))
+        return as_object(text)
+    return readable(text.encode("utf-8", "replace"))
 
 
 def _failure(envelope: Mapping[str, Any], task: Mapping[str, Any]) -> Failure:
     """The market's and Runway's names for it, or Veo's; else what the answer says as a whole, if that failed too."""
-    code = next((value for name in ("failCode", "errorCode") if (value := _spelled(task.get(name)))), None)
+    code = next((value for name in ("failCode", "errorCode") if (value := word(spelled(task.get(name))))), None)
     reasons = [sentence(task.get(name)) for name in ("failMsg", "errorMessage")]
-    overall = _told(envelope) if _code(envelope) != _FINE else None
+    overall = _reason(envelope) if _code(envelope) != _FINE else None
     return Failure(next(filter(None, [*reasons, overall]), "no reason given"), code=code)
-
-
-def _spelled(value: object) -> str | None:
-    """A code as text, whether it came as text or as a number."""
-    numbered = isinstance(value, int) and not isinstance(value, bool)
-    return word(str(value) if numbered else value)
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from receiver.backoff import asked_to_wait
-from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed, Unreadable
+from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed
 from receiver.models import (
     Budget,
     Delivery,
@@ -25,18 +25,19 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import (
+    as_list,
+    as_object,
     identifier,
+    identifier_or_none,
     json_object,
     link,
-    said,
+    readable,
     segment,
     sentence,
-    understood,
     unix_moment,
+    whole,
     word,
 )
 
@@ -46,7 +47,8 @@ _SCHEDULE = Schedule(
     deadline=timedelta(minutes=30),
 )
 
-_ROUTES = ("text2video", "image2video")
+_PATHS = {"text2video": "/v1/videos/text2video", "image2video": "/v1/videos/image2video"}
+_ANY_KIND = "video"
 _PAGE_SIZE = 100
 _LAST_PAGE = 1000
 
@@ -72,19 +74,23 @@ class Kling(Provider):
         "succeed": Status.SUCCEEDED,
         "failed": Status.FAILED,
     }
-    # A callback does not say which of the routes knows its job, so the last one tries them in turn.
-    kinds = dict.fromkeys((*_ROUTES, "video"), _SCHEDULE)
+    noun = "task"
+    # A callback does not say of which kind its job is, so one of the last kind is looked for at each path in turn.
+    kinds = dict.fromkeys((*_PATHS, _ANY_KIND), _SCHEDULE)
     # The documentation names no limit; this one is ours.
     budget = Budget(60, per=timedelta(minutes=1))
     results_last = timedelta(days=30)
     lists_jobs = True
-    lists = tuple(f"{route}:1" for route in _ROUTES)
+    lists = tuple(f"{kind}:1" for kind in _PATHS)
 
     def parse(self, delivery: Delivery) -> list[Event]:
         return [self._event(delivery.source, None, json_object(delivery.body))]
 
     def poll(self, job: Job) -> Request:
-        return Request(path=f"/v1/videos/{_route(job)}/{segment(job.job_id)}")
+        return Request(path=f"{_PATHS[_asked_as(job)]}/{segment(job.job_id)}")
+
+    def places(self, job: Job) -> int:
+        return 1 if job.kind in _PATHS or job.reference in _PATHS else len(_PATHS)
 
     def read(self, job: Job, response: Response) -> Reading:
         task = self.answered(response).get("data")
@@ -92,57 +98,44 @@ class Kling(Provider):
             raise RequestFailed("the answer cannot be understood: it has no task_status")
         with understood():
             _expect_task(task, job.job_id)
-            event = self._event(job.source, _route(job), {"task_id": job.job_id, **task})
+            event = self._event(job.source, _asked_as(job), {"task_id": job.job_id, **task})
         ended = event.status is not None and event.status.terminal
         return Reading(
             status=event.status,
             raw_status=event.raw_status,
             # From now on it is known where to ask.
-            reference=_route(job) if job.kind not in _ROUTES else None,
+            reference=_asked_as(job) if job.kind not in _PATHS else None,
             events=(event,) if ended else (),
             incomplete=event.status is Status.SUCCEEDED and not event.outputs,
         )
 
     def listing(self, cursor: str | None = None) -> Request:
-        route, page = _place(cursor)
-        return Request(path=f"/v1/videos/{route}?pageNum={page}&pageSize={_PAGE_SIZE}")
+        kind, page = _page(cursor)
+        return Request(path=f"{_PATHS[kind]}?pageNum={page}&pageSize={_PAGE_SIZE}")
 
     def read_listing(self, response: Response, cursor: str | None = None) -> Listing:
-        route, page = _place(cursor)
+        kind, page = _page(cursor)
         rows = self.answered(response).get("data")
         if not isinstance(rows, list):
             raise RequestFailed("the answer cannot be understood: it has no list of tasks")
         more = len(rows) >= _PAGE_SIZE and page < _LAST_PAGE
         return Listing(
             jobs=tuple(
-                Listed(job_id=job_id, kind=route, created_at=unix_moment(row.get("created_at")))
+                Listed(job_id=job_id, kind=kind, created_at=unix_moment(row.get("created_at")))
                 for row in rows
-                if isinstance(row, dict) and (job_id := _id_or_none(row.get("task_id")))
+                if isinstance(row, dict) and (job_id := identifier_or_none(row.get("task_id"), numbered=True))
             ),
-            cursor=f"{route}:{page + 1}" if more else None,
+            cursor=f"{kind}:{page + 1}" if more else None,
         )
 
     def check(self) -> Sequence[Request]:
-        return [Request(path=f"/v1/videos/{_ROUTES[0]}?pageNum=1&pageSize=1")]
+        return [Request(path=f"{_PATHS['text2video']}?pageNum=1&pageSize=1")]
 
     def answered(self, response: Response) -> dict[str, Any]:
         """Only `code` tells what an error means: a 429 may be about the rate, or about money."""
-        try:
-            return self._succeeded(response)
-        except RequestFailed as error:
-            # For half an hour a token is as good as the keys, and a provider may echo it.
-            error.args = (_TOKEN.sub("(token)", str(error)),)
-            raise
-
-    def sign_request(self, *, method: str, url: str, body: bytes, now: datetime) -> dict[str, str]:
-        if not self.api_key:
-            return {}
-        return {"Authorization": f"Bearer {_token(*self.access_keys, int(now.timestamp()))}"}
-
-    def _succeeded(self, response: Response) -> dict[str, Any]:
-        envelope = _readable(response.body)
-        code = _code(envelope.get("code"))
-        told = f"HTTP {response.status_code}, code {code}{said(envelope)}"
+        envelope = readable(response.body)
+        code = whole(envelope.get("code"))
+        told = f"HTTP {response.status_code}, code {code}{self.said(envelope)}"
         if code in _RATE:
             raise RateLimited(told, retry_after=asked_to_wait(response.headers))
         if code in _CREDENTIALS:
@@ -156,14 +149,25 @@ class Kling(Provider):
             raise RequestFailed(told, retry=False)
         return answer
 
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        # For half an hour a token is as good as the keys, and a provider may echo it.
+        told = super().reason(data)
+        return told and _TOKEN.sub("(token)", told)
+
+    def sign_request(self, *, method: str, url: str, body: bytes, now: datetime) -> dict[str, str]:
+        if not self.api_key:
+            return {}
+        return {"Authorization": f"Bearer {_token(*self.access_keys, int(now.timestamp()))}"}
+
     def _event(self, source: str, kind: str | None, task: Mapping[str, Any]) -> Event:
-        job_id = _id(task.get("task_id"))
+        # A number of 18 digits, as text.
+        job_id = identifier(task.get("task_id"), field="task_id", numbered=True)
         raw_status = word(task.get("task_status"))
         status = self.fold(raw_status)
         return Event(
             source=source,
             key=event_key(job_id, status, raw_status),
-            type=f"task.{status or 'unknown'}",
+            type=self.event_type(kind, status),
             data=task,
             job_id=job_id,
             kind=self.kind_or_default(kind),
@@ -175,17 +179,17 @@ class Kling(Provider):
         )
 
 
-def _route(job: Job) -> str:
-    """Where a job is asked about: by its kind; else where it was found, and until then at each in turn."""
-    if job.kind in _ROUTES:
-        return job.kind
-    return job.reference if job.reference in _ROUTES else _ROUTES[job.missing_count % len(_ROUTES)]
+def _asked_as(job: Job) -> str:
+    """The kind that a job is asked about as: its own; else the one it was found as, and until then each in turn."""
+    kinds = list(_PATHS)
+    found = next((kind for kind in (job.kind, job.reference) if kind in _PATHS), None)
+    return found or kinds[job.missing_count % len(kinds)]
 
 
-def _place(cursor: str | None) -> tuple[str, int]:
+def _page(cursor: str | None) -> tuple[str, int]:
     """The list and the page that a cursor stands for: `image2video:2`."""
-    route, _, page = (cursor or f"{_ROUTES[0]}:1").partition(":")
-    return route, int(page)
+    kind, _, page = (cursor or Kling.lists[0] or "").partition(":")
+    return kind, int(page)
 
 
 def _token(access_key: str, secret_key: str, now: int) -> str:
@@ -203,52 +207,21 @@ def _base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _readable(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is; an empty one if it is none."""
-    try:
-        return json_object(body)
-    except Unreadable:
-        return {}
-
-
-def _code(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _expect_task(task: Mapping[str, Any], asked: str) -> None:
     """Refuse an answer about another task. Callbacks know a job by its `task_id`, so only that one will do."""
-    info = task.get("task_info")
-    other_name = info.get("external_task_id") if isinstance(info, dict) else None
+    other_name = as_object(task.get("task_info")).get("external_task_id")
     if asked and other_name == asked and task.get("task_id", asked) != asked:
         raise RequestFailed("the job is tracked by its external_task_id; track it by its task_id", retry=False)
     expect_job(task.get("task_id"), asked)
 
 
-def _id(value: object) -> str:
-    """A task's id: a number of 18 digits, as text."""
-    numbered = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return identifier(str(value) if numbered else value, field="task_id")
-
-
-def _id_or_none(value: object) -> str | None:
-    try:
-        return _id(value)
-    except Unreadable:
-        return None
-
-
 def _outputs(task: Mapping[str, Any]) -> tuple[Output, ...]:
     """The videos, then the images. The copy with a watermark counts only where it is the only one."""
-    result = task.get("task_result")
-    found = result if isinstance(result, dict) else {}
-    rows = [row for name in ("videos", "images") for row in _list(found.get(name)) if isinstance(row, dict)]
+    found = as_object(task.get("task_result"))
+    rows = [row for name in ("videos", "images") for row in as_list(found.get(name)) if isinstance(row, dict)]
     urls = (link(row.get("url")) or link(row.get("watermark_url")) for row in rows)
     return tuple(Output(url) for url in urls if url)
 
 
 def _failure(task: Mapping[str, Any]) -> Failure:
     return Failure(sentence(task.get("task_status_msg")) or "no reason given")
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -26,19 +26,17 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import (
+    as_list,
+    as_object,
     identifier,
-    json_object,
+    identifier_or_none,
     link,
     moment,
     number,
-    said,
     segment,
     sentence,
-    understood,
     unix_moment,
     word,
 )
@@ -88,6 +86,7 @@ class KPainter(Provider):
         "invalid": Status.FAILED,
         "cancelled": Status.CANCELLED,
     }
+    noun = "creation"
     kinds = dict.fromkeys((*_TYPES, *_NEWER_TYPES, _ANY_TYPE), _SCHEDULE)
     # No limit is documented; this one is ours.
     budget = Budget(60, per=timedelta(minutes=1))
@@ -152,15 +151,8 @@ class KPainter(Provider):
         jobs = (self._listed(row) for row in rows if isinstance(row, dict))
         return Listing(jobs=tuple(job for job in jobs if job is not None), cursor=_next_page(data, rows, cursor))
 
-    def answered(self, response: Response) -> dict[str, Any]:
-        """The provider gives its reason in `detail`, as text or as an object with a message, or in `message`."""
-        try:
-            return super().answered(response)
-        except RequestFailed as error:
-            told = _told(response)
-            if told not in str(error):
-                error.args = (f"{error}{told}",)
-            raise
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        return _reason(data) or super().reason(data)
 
     def check(self) -> Sequence[Request]:
         # Only the older contract documents the first; both have the second.
@@ -256,7 +248,7 @@ class KPainter(Provider):
         return Event(
             source=job.source,
             key=event_key(job_id, status, raw_status),
-            type=f"creation.{status}",
+            type=self.event_type(job.kind, status),
             data=data,
             job_id=job_id,
             kind=self.kind_or_default(job.kind),
@@ -273,13 +265,13 @@ def _follow_up(reading: Reading) -> Reading:
 
 def _waiting_for(data: Mapping[str, Any]) -> str:
     """What a paused creation waits for somebody to do: `paused: resume_after_recharge`."""
-    actions = [action for value in _list(_field(data, "available_actions")) if (action := word(value))]
+    actions = [action for value in as_list(_field(data, "available_actions")) if (action := word(value))]
     return f"paused: {', '.join(actions)}" if actions else "paused"
 
 
 def _outputs(data: Mapping[str, Any]) -> tuple[Output, ...]:
     """The main result first, then the others, each once."""
-    rows = [row for name in _LISTS for row in _list(data.get(name)) if isinstance(row, dict)]
+    rows = [row for name in _LISTS for row in as_list(data.get(name)) if isinstance(row, dict)]
     urls = [_field(data, "main_url"), *(_first_link(row) for row in rows)]
     return tuple(Output(url) for url in dict.fromkeys(filter(None, map(link, urls))))
 
@@ -289,8 +281,7 @@ def _first_link(row: Mapping[str, Any]) -> str | None:
 
 
 def _failure(data: Mapping[str, Any]) -> Failure:
-    error = data.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
+    code = as_object(data.get("error")).get("code")
     return Failure(_reason(data) or "no reason given", code=word(code) or word(_field(data, "result_code")))
 
 
@@ -301,14 +292,6 @@ def _reason(data: Mapping[str, Any]) -> str | None:
     return next((text for text in texts if text), None)
 
 
-def _told(response: Response) -> str:
-    """The provider's reason, for the end of our own message."""
-    try:
-        return said({"message": _reason(json_object(response.body))})
-    except Unreadable:
-        return ""
-
-
 def _newer_id(data: Mapping[str, Any]) -> str | None:
     """The id of a creation of the newer contract; None where the answer names none."""
     ids = (data.get("id"), _field(data, "creation_id"))
@@ -317,21 +300,16 @@ def _newer_id(data: Mapping[str, Any]) -> str | None:
 
 def _inner_job_id(data: Mapping[str, Any]) -> object:
     """The id of the job that stands inside a creation of the older contract."""
-    job = data.get("job")
-    return job.get("job_id") if isinstance(job, dict) else None
+    return as_object(data.get("job")).get("job_id")
 
 
 def _id(value: object, *, field: str) -> str:
     """An id as text; the older contract's are numbers."""
-    numbered = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return identifier(str(value) if numbered else value, field=field)
+    return identifier(value, field=field, numbered=True)
 
 
 def _id_or_none(value: object) -> str | None:
-    try:
-        return _id(value, field="creation_id")
-    except Unreadable:
-        return None
+    return identifier_or_none(value, numbered=True)
 
 
 def _next_page(data: Mapping[str, Any], rows: Sequence[object], cursor: str | None) -> str | None:
@@ -367,7 +345,3 @@ def _field(data: Mapping[str, Any], name: str) -> Any:
     first, *rest = name.split("_")
     value = data.get(name)
     return value if value is not None else data.get(first + "".join(map(str.capitalize, rest)))
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -25,18 +25,17 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import (
+    as_object,
     identifier,
+    identifier_or_none,
     json_object,
     link,
     moment,
     number,
     segment,
     sentence,
-    understood,
     word,
 )
 
@@ -61,6 +60,7 @@ class Luma(Provider):
         "completed": Status.SUCCEEDED,
         "failed": Status.FAILED,
     }
+    noun = "generation"
     # Each kind's result is the asset of the same name.
     kinds = {"image": _SCHEDULE, "video": _SCHEDULE}
     # No limit is documented; this one is ours.
@@ -101,7 +101,8 @@ class Luma(Provider):
         rows = data.get("generations")
         if not isinstance(rows, list):
             raise RequestFailed("the answer cannot be understood: it has no list of generations")
-        return Listing(jobs=tuple(self._listed(row) for row in rows if _names_a_job(row)), cursor=_next(data, rows))
+        jobs = (self._listed(job_id, row) for row in rows if (job_id := identifier_or_none(as_object(row).get("id"))))
+        return Listing(jobs=tuple(jobs), cursor=_next(data, rows))
 
     def check(self) -> Sequence[Request]:
         return [Request(path="/credits")]
@@ -117,7 +118,7 @@ class Luma(Provider):
         return Event(
             source=source,
             key=event_key(job_id, status, raw_status),
-            type=f"generation.{status or 'unknown'}",
+            type=self.event_type(kind, status),
             data=data,
             job_id=job_id,
             kind=kind,
@@ -127,8 +128,8 @@ class Luma(Provider):
             failure=_failure(data) if status is Status.FAILED else None,
         )
 
-    def _listed(self, row: Mapping[str, Any]) -> Listed:
-        return Listed(job_id=row["id"], kind=self._kind(row), created_at=moment(row.get("created_at")))
+    def _listed(self, job_id: str, row: Mapping[str, Any]) -> Listed:
+        return Listed(job_id=job_id, kind=self._kind(row), created_at=moment(row.get("created_at")))
 
     def _kind(self, data: Mapping[str, Any], known: str | None = None) -> str:
         """What the generation says that it is, else what it is known as. The rest, such as upscaling, makes videos."""
@@ -151,19 +152,11 @@ def _has_result(event: Event) -> bool:
 
 
 def _assets(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    assets = data.get("assets")
-    return assets if isinstance(assets, dict) else {}
+    return as_object(data.get("assets"))
 
 
 def _failure(data: Mapping[str, Any]) -> Failure:
     return Failure(sentence(data.get("failure_reason")) or "no reason given")
-
-
-def _names_a_job(row: object) -> bool:
-    try:
-        return isinstance(row, dict) and bool(identifier(row.get("id"), field="id"))
-    except Unreadable:
-        return False
 
 
 def _next(data: Mapping[str, Any], rows: Sequence[object]) -> str | None:

@@ -3,8 +3,6 @@
 https://github.com/QuantumNous/new-api
 """
 
-import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PositiveInt, SecretStr
 
 from receiver.backoff import asked_to_wait
-from receiver.errors import InvalidBody, NotFound, RateLimited, RequestFailed, Unreadable
+from receiver.errors import NotFound, RateLimited, RequestFailed, Unreadable
 from receiver.models import (
     Budget,
     CreateCall,
@@ -32,21 +30,19 @@ from receiver.models import (
     Response,
     Schedule,
     Status,
-    Upload,
 )
-from receiver.providers.base import (
-    Provider,
-    ProviderSettings,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, ProviderSettings, event_key, expect_job, understood
+from receiver.providers.forms import form, is_data_url
+from receiver.providers.values import (
+    address,
+    as_object,
     identifier,
-    json_object,
-    link,
+    identifier_or_none,
     number,
-    said,
+    readable,
     segment,
     sentence,
-    understood,
+    spelled,
     unix_moment,
     word,
 )
@@ -62,7 +58,6 @@ _SCHEDULE = Schedule(
 # Where a gateway streams a result to whoever has a token.
 _CONTENT = re.compile(r"/v1/videos/[^/]+/content/?\Z")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%?")
-_DATA_URL = re.compile(r"data:([a-z]+/([a-z0-9.+-]+))(?:;[a-z0-9=._-]+)*;base64", re.ASCII | re.IGNORECASE)
 
 _TASKS = "/api/task/self"
 _PAGE_SIZE = 100
@@ -107,6 +102,7 @@ class NewAPI(Provider):
         "cancelled": Status.CANCELLED,
         "canceled": Status.CANCELLED,
     }
+    noun = "task"
     # The route of the last one answers for every task, however it was created.
     kinds = {
         "videos": _SCHEDULE,
@@ -151,8 +147,8 @@ class NewAPI(Provider):
         request = super().submit(kind, body, callback_url)
         if kind != "videos":
             return request
-        form = {name: _form_field(name, value) for name, value in body.items() if value is not None}
-        return replace(request, json=None, form=form)
+        files = [name for name in ("input_reference",) if is_data_url(body.get(name))]
+        return replace(request, json=None, form=form(body, files=files))
 
     def read_submission(self, kind: str, response: Response) -> list[Created]:
         answer = self.accepted(response)
@@ -185,7 +181,7 @@ class NewAPI(Provider):
         rows = page.get("items") if isinstance(page, dict) else None
         # Many a refusal comes with HTTP 200.
         if answer.get("success") is not True or not isinstance(page, dict) or not isinstance(rows, list):
-            raise RequestFailed(f"the answer is no list of tasks{said(answer)}", retry=False)
+            raise RequestFailed(f"the answer is no list of tasks{self.said(answer)}", retry=False)
         jobs = (self._listed(row) for row in rows if isinstance(row, dict))
         return Listing(jobs=tuple(job for job in jobs if job is not None), cursor=_next_page(page, rows))
 
@@ -204,9 +200,9 @@ class NewAPI(Provider):
 
     def answered(self, response: Response) -> dict[str, Any]:
         """Errors are flat when they are about a task, and an `error` object when they come before that."""
-        answer = _readable(response.body)
+        answer = readable(response.body)
         code = word(answer.get("code"))
-        told = f"HTTP {response.status_code}{said(answer)}"
+        told = f"HTTP {response.status_code}{self.said(answer)}"
         if response.status_code == 429:
             raise RateLimited(told, retry_after=asked_to_wait(response.headers))
         # The documentation says 404, the gateway says 400.
@@ -225,12 +221,9 @@ class NewAPI(Provider):
 
     def _listed(self, row: Mapping[str, Any]) -> Listed | None:
         """A task in the list, whose own `id` is the number of a row. The last kind's route answers for every task."""
-        try:
-            job_id = identifier(row.get("task_id"), field="task_id")
-        except Unreadable:
-            return None
+        job_id = identifier_or_none(row.get("task_id"))
         created_at = unix_moment(row.get("submit_time")) or unix_moment(row.get("created_at"))
-        return Listed(job_id=job_id, kind=self.kind_or_default(None), created_at=created_at)
+        return Listed(job_id=job_id, kind=self.kind_or_default(None), created_at=created_at) if job_id else None
 
     def _event(self, job: Job, task: Mapping[str, Any]) -> Event:
         if "status" not in task:
@@ -243,7 +236,7 @@ class NewAPI(Provider):
         return Event(
             source=job.source,
             key=event_key(job_id, status, raw_status),
-            type=f"task.{status or 'unknown'}",
+            type=self.event_type(job.kind, status),
             data=task,
             job_id=job_id,
             kind=job.kind,
@@ -260,21 +253,12 @@ class NewAPI(Provider):
         The gateway tells its own address as its operator set it, or left it; and older builds tell the result as the
         reason for a failure that there was not.
         """
-        metadata = task.get("metadata")
-        told = metadata.get("url") if isinstance(metadata, dict) else None
+        told = as_object(task.get("metadata")).get("url")
         values = (told, task.get("result_url"), task.get("url"), task.get("fail_reason"))
-        url = next(filter(None, map(_address, values)), None)
+        url = next(filter(None, map(address, values)), None)
         if url and not _CONTENT.search(urlsplit(url).path):
             return Output(url)
         return Output(f"{self.base_url}/v1/videos/{segment(job_id)}/content", authorized=True)
-
-
-def _readable(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is; an empty one if it is none."""
-    try:
-        return json_object(body)
-    except Unreadable:
-        return {}
 
 
 def _next_page(page: Mapping[str, Any], rows: Sequence[object]) -> str | None:
@@ -296,51 +280,16 @@ def _task_id(task: Mapping[str, Any]) -> str | None:
     return next((value for name in ("id", "task_id") if isinstance(value := task.get(name), str) and value), None)
 
 
-def _address(value: object) -> str | None:
-    """A URL of the web, and not the text of an error that stands in its place."""
-    url = link(value)
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:
-        return None
-    return url if parts.scheme in ("http", "https") and parts.netloc else None
-
-
 def _failure(task: Mapping[str, Any]) -> Failure:
     """`error`, else `fail_reason`, else what stands where a URL should."""
     error = task.get("error")
     details = error if isinstance(error, dict) else {"message": error}
-    misplaced = None if _address(task.get("url")) else task.get("url")
+    misplaced = None if address(task.get("url")) else task.get("url")
     reasons = [sentence(value) for value in (details.get("message"), task.get("fail_reason"), misplaced)]
-    code = details.get("code")
-    return Failure(
-        next(filter(None, reasons), "no reason given"),
-        code=word(str(code)) if isinstance(code, str | int) else None,
-    )
+    return Failure(next(filter(None, reasons), "no reason given"), code=word(spelled(details.get("code"))))
 
 
 def _percent(value: object) -> float | None:
     """A percentage as a number, or as text: `30%`."""
     match = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(match[1]) if match else number(value)
-
-
-def _form_field(name: str, value: object) -> str | Upload:
-    """A field as a form takes it: text as it is, a file if it is given as a `data:` URL, the rest as JSON writes it."""
-    if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if name == "input_reference" and value[:5].lower() == "data:":
-        return _upload(name, value)
-    return value
-
-
-def _upload(name: str, url: str) -> Upload:
-    head, _, encoded = url.partition(",")
-    match = _DATA_URL.fullmatch(head)
-    try:
-        data = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        data = b""
-    if match is None or not data:
-        raise InvalidBody(f"{name} is not a whole data: URL, such as data:image/png;base64,iVBORw0KGgo=")
-    return Upload(name=f"{name}.{match[2].lower()}", content_type=match[1].lower(), data=data)

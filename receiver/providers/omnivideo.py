@@ -24,19 +24,8 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
-    identifier,
-    json_object,
-    link,
-    said,
-    segment,
-    sentence,
-    understood,
-    word,
-)
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import identifier, json_object, link, segment, sentence, word
 
 _SCHEDULE = Schedule(
     first=timedelta(seconds=3),
@@ -63,6 +52,7 @@ class OmniVideo(Provider):
         "3": Status.SUCCEEDED,
         "4": Status.FAILED,
     }
+    noun = "task"
     kinds = {"video": _SCHEDULE, "image": _SCHEDULE, "audio": _SCHEDULE, "task": _SCHEDULE}
     # Neither the documentation nor an answer names a limit; this one is ours.
     budget = Budget(60, per=timedelta(minutes=1))
@@ -103,8 +93,11 @@ class OmniVideo(Provider):
     def answered(self, response: Response) -> dict[str, Any]:
         """Any `code` but 200 says that the request failed, also in an HTTP 200. It says nothing about the task."""
         envelope = super().answered(response)
-        _expect(envelope, "200")
+        self._expect(envelope, "200")
         return envelope
+
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        return sentence(data.get("msg")) or super().reason(data)
 
     def accepted(self, response: Response) -> dict[str, Any]:
         if 200 <= response.status_code < 300 and "code" not in json_object(response.body):
@@ -118,9 +111,15 @@ class OmniVideo(Provider):
         # No documented call both changes nothing and needs no task, so the one asked about is made up. A wrong key is
         # answered HTTP 401; to be told that there is no such task, in whichever form, takes a good one.
         try:
-            _expect(super().answered(response), "200", "0")
+            self._expect(super().answered(response), "200", "0")
         except NotFound:
             return
+
+    def _expect(self, envelope: Mapping[str, Any], *codes: str) -> None:
+        """Refuse an answer whose `code` is none of these."""
+        code = _spelled(envelope.get("code"))
+        if code not in codes:
+            raise RequestFailed(f"code {code}{self.said(envelope)}")
 
     def _event(self, job: Job, data: Mapping[str, Any], status: Status, raw_status: str | None) -> Event:
         job_id = identifier(data.get("task_id", job.job_id), field="task_id")
@@ -130,7 +129,7 @@ class OmniVideo(Provider):
         return Event(
             source=job.source,
             key=event_key(job_id, status, raw_status),
-            type=f"task.{status}",
+            type=self.event_type(kind, status),
             data=data,
             job_id=job_id,
             kind=kind,
@@ -144,13 +143,6 @@ class OmniVideo(Provider):
 def _spelled(value: object) -> str | None:
     """A status or a code as text, whether it came as a number or as text. `true` and `3.0` stay what they are."""
     return word(value if isinstance(value, str) else json.dumps(value))
-
-
-def _expect(envelope: Mapping[str, Any], *codes: str) -> None:
-    """Refuse an answer whose `code` is none of these."""
-    code = _spelled(envelope.get("code"))
-    if code not in codes:
-        raise RequestFailed(f"code {code}{said({'message': envelope.get('msg')})}")
 
 
 def _outputs(kind: str, data: Mapping[str, Any]) -> tuple[Output, ...]:

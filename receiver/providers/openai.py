@@ -8,7 +8,6 @@ https://developers.openai.com/api/docs/guides/webhooks
 https://platform.openai.com/docs/api-reference/videos
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -31,17 +30,16 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import (
+    as_object,
     identifier,
+    identifier_or_none,
     json_object,
     number,
-    said,
     segment,
     sentence,
-    understood,
+    signed_id,
     unix_moment,
     word,
 )
@@ -55,7 +53,7 @@ _SCHEDULE = Schedule(
 
 _VIDEOS = "/v1/videos"
 _PAGE_SIZE = 100
-_ENDS = {Status.SUCCEEDED: "video.completed", Status.FAILED: "video.failed"}
+_ENDS = ("video.completed", "video.failed")
 
 
 class OpenAI(Provider):
@@ -80,12 +78,11 @@ class OpenAI(Provider):
         if told is None:
             raise Unreadable("it has no type")
         happened_at = unix_moment(data.get("created_at"))
-        if told.lower() not in _ENDS.values():
+        if told.lower() not in _ENDS:
             # New types come unannounced, and are nobody's mistake.
-            key = _delivery_id(delivery)
+            key = signed_id(delivery, "webhook-id")
             return [Event(source=delivery.source, key=key, type=told, data=data, occurred_at=happened_at)]
-        named = data.get("data")
-        job_id = identifier(named.get("id") if isinstance(named, dict) else None, field="data.id")
+        job_id = identifier(as_object(data.get("data")).get("id"), field="data.id")
         event = self._event(delivery.source, job_id, told.partition(".")[2], data)
         return [replace(event, occurred_at=happened_at, incomplete=True)]
 
@@ -97,9 +94,9 @@ class OpenAI(Provider):
         expect_job(video.get("id"), job.job_id)
         raw_status = word(video.get("status"))
         if raw_status is None:
-            raise RequestFailed(f"the answer cannot be understood: it has no status{said(video)}")
+            raise RequestFailed(f"the answer cannot be understood: it has no status{self.said(video)}")
         status, progress = self.fold(raw_status), number(video.get("progress"))
-        if status not in _ENDS:
+        if status is None or not status.terminal:
             return Reading(status=status, raw_status=raw_status, progress=progress)
         with understood():
             job_id = identifier(job.job_id or video.get("id"), field="id")
@@ -120,9 +117,9 @@ class OpenAI(Provider):
         if not isinstance(rows, list):
             raise RequestFailed("the answer cannot be understood: it has no list of videos")
         jobs = tuple(
-            Listed(job_id=row["id"], kind="video", created_at=unix_moment(row.get("created_at")))
+            Listed(job_id=job_id, kind="video", created_at=unix_moment(row.get("created_at")))
             for row in rows
-            if _named(row)
+            if (job_id := identifier_or_none(as_object(row).get("id")))
         )
         # Its own library goes on unless it is told not to, too: not everybody says `has_more`.
         more = page.get("has_more") is not False
@@ -141,12 +138,15 @@ class OpenAI(Provider):
                 raise RequestFailed("HTTP 404: the API has no such path; see base_url", retry=False) from error
             raise
 
+    def event_type(self, kind: str | None, status: Status | None, raw_status: str | None = None) -> str:
+        return f"video.{(status and self.spelling(status)) or status or 'unknown'}"
+
     def _event(self, source: str, job_id: str, raw_status: str, data: Mapping[str, Any]) -> Event:
-        status = self.statuses[raw_status.lower()]
+        status = self.fold(raw_status)
         return Event(
             source=source,
             key=event_key(job_id, status, raw_status),
-            type=_ENDS[status],
+            type=self.event_type("video", status),
             data=data,
             job_id=job_id,
             kind="video",
@@ -160,22 +160,7 @@ class OpenAI(Provider):
         return Output(f"{self.base_url}{_VIDEOS}/{segment(job_id)}/content", authorized=True)
 
 
-def _delivery_id(delivery: Delivery) -> str:
-    """The id that the signature covers, which stays the same in retries; or what stands for one that is no key."""
-    told = delivery.headers.get("webhook-id", "")
-    return word(told) or hashlib.sha256(told.encode("utf-8", "replace") + delivery.body).hexdigest()
-
-
 def _failure(video: Mapping[str, Any]) -> Failure:
     """What a video says of it; a webhook does not say."""
-    error = video.get("error")
-    details = error if isinstance(error, dict) else {}
+    details = as_object(video.get("error"))
     return Failure(sentence(details.get("message")) or "no reason given", code=word(details.get("code")))
-
-
-def _named(row: object) -> bool:
-    """Whether a row has an id."""
-    try:
-        return isinstance(row, dict) and bool(identifier(row.get("id"), field="id"))
-    except Unreadable:
-        return False

@@ -4,7 +4,6 @@ https://replicate.com/docs/topics/webhooks
 https://replicate.com/docs/reference/http
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,18 +30,18 @@ from receiver.models import (
     Schedule,
     Status,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import (
+    address,
+    as_object,
     identifier,
+    identifier_or_none,
     json_object,
     link,
     moment,
-    said,
     segment,
     sentence,
-    understood,
+    signed_id,
     word,
 )
 from receiver.signatures import SCHEMES
@@ -73,6 +72,7 @@ class Replicate(Provider):
         "canceled": Status.CANCELLED,
         "aborted": Status.CANCELLED,
     }
+    noun = "prediction"
     kinds = {"prediction": _SCHEDULE}
     # It allows 600 create calls and 3,000 other calls a minute; a source has one budget for both.
     budget = Budget(600, per=timedelta(minutes=1))
@@ -86,7 +86,7 @@ class Replicate(Provider):
         if event.status is not None and event.status.terminal:
             return [event]
         # The same status is told many times, each time with something new.
-        return [replace(event, key=f"{event.key}:{_delivery_id(delivery)}")]
+        return [replace(event, key=f"{event.key}:{signed_id(delivery, 'webhook-id')}")]
 
     def poll(self, job: Job) -> Request:
         return Request(path=f"{_PREDICTIONS}/{segment(job.job_id)}")
@@ -117,9 +117,9 @@ class Replicate(Provider):
         if not isinstance(rows, list):
             raise RequestFailed("the answer cannot be understood: it has no list of predictions")
         jobs = (
-            Listed(job_id=row["id"], kind="prediction", created_at=moment(row.get("created_at")))
+            Listed(job_id=job_id, kind="prediction", created_at=moment(row.get("created_at")))
             for row in rows
-            if _named(row)
+            if (job_id := identifier_or_none(as_object(row).get("id")))
         )
         return Listing(jobs=tuple(jobs), cursor=_cursor(page.get("next")))
 
@@ -127,16 +127,16 @@ class Replicate(Provider):
         return [Request(path="/v1/account")]
 
     def answered(self, response: Response) -> dict[str, Any]:
-        """The reason for an error stands in `detail`, and so does how long to wait where no header says it."""
+        """How long to wait stands in the reason, where no header says it."""
         try:
             return super().answered(response)
-        except RequestFailed as error:
-            detail = _detail(response)
-            if (told := said({"message": detail})) not in str(error):
-                error.args = (f"{error}{told}",)
-            if isinstance(error, RateLimited) and error.retry_after is None and (wait := _WAIT.search(detail or "")):
+        except RateLimited as error:
+            if error.retry_after is None and (wait := _WAIT.search(str(error))):
                 error.retry_after = timedelta(seconds=int(wait[1]))
             raise
+
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        return sentence(data.get("detail")) or sentence(data.get("title")) or super().reason(data)
 
     def _event(self, source: str, data: Mapping[str, Any]) -> Event:
         raw_status = word(data.get("status"))
@@ -147,7 +147,7 @@ class Replicate(Provider):
         return Event(
             source=source,
             key=event_key(job_id, status, raw_status),
-            type=f"prediction.{status or 'unknown'}",
+            type=self.event_type("prediction", status),
             data=data,
             job_id=job_id,
             kind="prediction",
@@ -159,15 +159,9 @@ class Replicate(Provider):
         )
 
 
-def _delivery_id(delivery: Delivery) -> str:
-    """The id that the signature covers, which stays the same in retries; or what stands for one that is no key."""
-    told = delivery.headers.get("webhook-id", "")
-    return word(told) or hashlib.sha256(told.encode("utf-8", "replace") + delivery.body).hexdigest()
-
-
 def _outputs(output: object) -> tuple[Output, ...]:
     """Every address in the output, once: each model has a form of its own, and some put out text."""
-    found = dict.fromkeys(text for text in _texts(output) if _is_address(text))
+    found = dict.fromkeys(filter(None, map(address, _texts(output))))
     return tuple(Output(url) for url in islice(found, _MOST_OUTPUTS))
 
 
@@ -180,15 +174,6 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(part)
 
 
-def _is_address(text: str) -> bool:
-    """Whether it is a URL of the web, and not a sentence that begins with one."""
-    try:
-        parts = urlsplit(link(text) or "")
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and " " not in text
-
-
 def _cursor(url: object) -> str | None:
     """The cursor in the address of the next page. The address itself, which is not ours, is never called."""
     try:
@@ -196,19 +181,3 @@ def _cursor(url: object) -> str | None:
     except ValueError:
         return None
     return next(iter(parse_qs(query).get("cursor", [])), None)
-
-
-def _detail(response: Response) -> str | None:
-    try:
-        problem = json_object(response.body)
-    except Unreadable:
-        return None
-    return sentence(problem.get("detail")) or sentence(problem.get("title"))
-
-
-def _named(row: object) -> bool:
-    """Whether a row has an id."""
-    try:
-        return isinstance(row, dict) and bool(identifier(row.get("id"), field="id"))
-    except Unreadable:
-        return False

@@ -9,18 +9,8 @@ from typing import Any
 
 from receiver.errors import Unreadable
 from receiver.models import Budget, Event, Failure, Job, Output, Reading, Request, Response, Schedule, Status
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
-    identifier,
-    link,
-    number,
-    segment,
-    sentence,
-    understood,
-    word,
-)
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.values import as_list, identifier, link, number, segment, sentence, word
 
 _VERSION = {"X-Runway-Version": "2024-11-06"}
 
@@ -37,6 +27,7 @@ class Runway(Provider):
         "failed": Status.FAILED,
         "cancelled": Status.CANCELLED,
     }
+    noun = "task"
     kinds = {
         "task": Schedule(
             first=timedelta(seconds=6),
@@ -68,6 +59,10 @@ class Runway(Provider):
     def check(self) -> Sequence[Request]:
         return [Request(path="/v1/organization", headers=_VERSION)]
 
+    def spelling(self, status: Status) -> str | None:
+        told = super().spelling(status)
+        return told and told.upper()
+
     def _event(self, job: Job, data: Mapping[str, Any]) -> Event:
         raw_status = word(data.get("status"))
         if raw_status is None:
@@ -78,7 +73,7 @@ class Runway(Provider):
         return Event(
             source=job.source,
             key=event_key(job_id, status, raw_status),
-            type=f"task.{status or 'unknown'}",
+            type=self.event_type(job.kind, status),
             data=data,
             job_id=job_id,
             kind=self.kind_or_default(job.kind),
@@ -90,8 +85,7 @@ class Runway(Provider):
 
 
 def _outputs(urls: object) -> tuple[Output, ...]:
-    values = urls if isinstance(urls, list) else []
-    return tuple(Output(url) for url in dict.fromkeys(filter(None, map(link, values))))
+    return tuple(Output(url) for url in dict.fromkeys(filter(None, map(link, as_list(urls)))))
 
 
 def _failure(data: Mapping[str, Any]) -> Failure:

@@ -3,15 +3,13 @@
 https://platform.stability.ai/docs/api-reference
 """
 
-import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from receiver.errors import CredentialsRefused, InvalidBody, RequestFailed, Unreadable
+from receiver.errors import CredentialsRefused, RequestFailed
 from receiver.models import (
     Budget,
     CreateCall,
@@ -24,20 +22,10 @@ from receiver.models import (
     Response,
     Schedule,
     Status,
-    Upload,
 )
-from receiver.providers.base import (
-    Provider,
-    event_key,
-    expect_job,
-    identifier,
-    json_object,
-    said,
-    segment,
-    sentence,
-    understood,
-    word,
-)
+from receiver.providers.base import Provider, event_key, expect_job, understood
+from receiver.providers.forms import form
+from receiver.providers.values import as_list, identifier, readable, segment, sentence, word
 
 _SCHEDULE = Schedule(
     first=timedelta(seconds=10),
@@ -49,7 +37,6 @@ _SCHEDULE = Schedule(
 _FILE = re.compile(r"(?:video|image|audio|model)/[a-z0-9.+-]+|application/octet-stream")
 # The file in base64, for those who ask for JSON: too large to keep twice.
 _FILES = ("video", "image", "audio", "result")
-_DATA_URL = re.compile(r"data:([a-z]+/([a-z0-9.+-]+))(?:;[a-z0-9=._-]+)*;base64", re.ASCII | re.IGNORECASE)
 
 
 class Stability(Provider):
@@ -57,6 +44,7 @@ class Stability(Provider):
     base_url = "https://api.stability.ai"
     sends_webhooks = False
     statuses = {"in-progress": Status.RUNNING}
+    noun = "generation"
     # Newer endpoints share one address for their results.
     kinds = {"generation": _SCHEDULE, "image-to-video": _SCHEDULE}
     # This one is ours.
@@ -84,23 +72,23 @@ class Stability(Provider):
 
     def submit(self, kind: str, body: Mapping[str, Any], callback_url: str | None) -> Request:
         request = super().submit(kind, body, callback_url)
-        form = {name: _form_field(name, value) for name, value in body.items() if value is not None}
-        return replace(request, json=None, form=form)
+        return replace(request, json=None, form=form(body, files=["image"]))
 
     def read_submission(self, kind: str, response: Response) -> list[Created]:
         return [Created(job_id=identifier(self.accepted(response).get("id"), field="id"), kind=kind)]
 
     def answered(self, response: Response) -> dict[str, Any]:
-        """Errors are a `name` and a list of texts, `errors`; a 403 may be about the image, not about the key."""
+        """A 403 may be about the image, not about the key."""
         try:
             return super().answered(response)
-        except RequestFailed as error:
-            name, told = _reasons(response)
-            if told not in str(error):
-                error.args = (f"{error}{told}",)
-            if isinstance(error, CredentialsRefused) and name == "content_moderation":
+        except CredentialsRefused as error:
+            if readable(response.body).get("name") == "content_moderation":
                 raise RequestFailed(str(error), retry=False) from error
             raise
+
+    def reason(self, data: Mapping[str, Any]) -> str | None:
+        texts = filter(None, map(sentence, as_list(data.get("errors"))))
+        return "; ".join(texts) or super().reason(data) or word(data.get("name"))
 
     def check(self) -> Sequence[Request]:
         return [Request(path="/v1/user/balance")]
@@ -117,7 +105,7 @@ class Stability(Provider):
         event = Event(
             source=job.source,
             key=event_key(job_id, Status.SUCCEEDED, raw_status),
-            type=f"generation.{Status.SUCCEEDED}",
+            type=self.event_type(job.kind, Status.SUCCEEDED),
             data={"id": job_id, **data},
             job_id=job_id,
             kind=self.kind_or_default(job.kind),
@@ -141,34 +129,3 @@ def _told(response: Response) -> dict[str, str]:
     """What the headers say about a file."""
     headers = {"finish_reason": "finish-reason", "seed": "seed"}
     return {name: value for name, header in headers.items() if (value := word(response.headers.get(header)))}
-
-
-def _reasons(response: Response) -> tuple[str | None, str]:
-    """The name of an error, and its reasons for the end of our own message."""
-    try:
-        data = json_object(response.body)
-    except Unreadable:
-        return None, ""
-    errors = data.get("errors")
-    texts = [text for value in (errors if isinstance(errors, list) else []) if (text := sentence(value))]
-    name = word(data.get("name"))
-    return name, said({"message": "; ".join(texts) or name})
-
-
-def _form_field(name: str, value: object) -> str | Upload:
-    """A field as a form takes it: text as it is, the image as a file, the rest as JSON writes it."""
-    if name == "image":
-        return _upload(name, value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _upload(name: str, url: object) -> Upload:
-    head, _, encoded = str(url).partition(",")
-    match = _DATA_URL.fullmatch(head)
-    try:
-        data = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        data = b""
-    if match is None or not data:
-        raise InvalidBody(f"{name} is not a whole data: URL, such as data:image/png;base64,iVBORw0KGgo=")
-    return Upload(name=f"{name}.{match[2].lower()}", content_type=match[1].lower(), data=data)

@@ -3,12 +3,12 @@
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from receiver.models import Delivery, Event
-from receiver.providers.base import Provider, json_object, moment, unix_moment, word
+from receiver.providers.base import Provider
+from receiver.providers.values import json_object, moment, signed_id, unix_moment, word
 from receiver.signatures import SCHEMES, AnyOf
 
 _BY_SECRET = SCHEMES["standard_webhooks"]
@@ -48,6 +48,7 @@ class Standard(Provider):
     polls = False
     scheme = _Standard(_BY_SECRET, _BY_KEY_PAIR)
     statuses = {}
+    notice = "unknown"
     kinds = {}
 
     def parse(self, delivery: Delivery) -> list[Event]:
@@ -55,9 +56,9 @@ class Standard(Provider):
         return [
             Event(
                 source=delivery.source,
-                key=_delivery_id(delivery),
+                key=signed_id(delivery, f"{_family(delivery.headers)}-id"),
                 # The specification asks for `type`; the events of Svix itself have `event_type`.
-                type=word(data.get("type")) or word(data.get("event_type")) or "unknown",
+                type=word(data.get("type")) or word(data.get("event_type")) or self.notice,
                 data=data,
                 occurred_at=moment(data.get("timestamp")) or unix_moment(data.get("timestamp")),
             )
@@ -67,9 +68,3 @@ class Standard(Provider):
 def _family(headers: Mapping[str, str]) -> str:
     """The family of names that counts. What stands under the other one is not signed, and anybody may have added it."""
     return "webhook" if "webhook-signature" in headers else "svix"
-
-
-def _delivery_id(delivery: Delivery) -> str:
-    """The id that the signature covers, which stays the same in retries; or what stands for one that is no key."""
-    told = delivery.headers.get(f"{_family(delivery.headers)}-id", "")
-    return word(told) or hashlib.sha256(told.encode("utf-8", "replace") + delivery.body).hexdigest()

@@ -92,6 +92,30 @@ class TestVerify:
 
         assert row["verdict"] == "valid"
 
+    def test_takes_published_keys_from_the_line(self, as_json, record):
+        line = {key: value for key, value in named("FAL-ok").items() if key != "scheme"} | {"source": "fal"}
+        other = {"keys": [key for key in line["jwks"]["keys"] if key["kid"] == "decoy"]}
+
+        rows = as_json("verify", record(line, line | {"jwks": other}))
+
+        assert [(row["verdict"], row["reason"]) for row in rows] == [("valid", None), ("invalid", "signature_mismatch")]
+
+    @pytest.mark.parametrize(("kid", "verdict"), [("live", "valid"), ("decoy", "invalid"), (None, "hint")])
+    def test_uses_the_keys_that_were_fetched_for_a_configured_source(
+        self, as_json, config, store, record, kid, verdict
+    ):
+        config.write_text('[sources.pictures]\nprovider = "fal"\napi_key = "key"\nmodel = "fal-ai/flux/dev"')
+        line = named("FAL-ok")
+        keys = [key["x"] for key in line["jwks"]["keys"] if key["kid"] == kid]
+        if keys:
+            store.keep_keys("pictures", keys)
+
+        [row] = as_json(
+            "verify", record({key: line[key] for key in ("headers", "body", "now")} | {"source": "pictures"})
+        )
+
+        assert row["verdict"] == verdict
+
     def test_does_not_show_secrets(self, receiver, record):
         line = named("CA-wrong-secret")
 

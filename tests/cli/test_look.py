@@ -16,7 +16,7 @@ from tests.running import API_KEY, SECRET, free_port
 from tests.scripted import Answer, Scripted, always
 
 VIDEO = CreativeAI.kinds["video"]
-VERB_LIKE = {"Ask", "Create", "Drop", "Expect", "List", "Print", "Run", "Say", "Serve", "Show", "Sign", "Write"}
+VERB_LIKE = {"Make", "Ask", "Create", "Drop", "Expect", "List", "Print", "Run", "Say", "Serve", "Show", "Sign", "Write"}
 HOSTILE = "\x1b[31mred\nsecond line\x1b]0;title\x07"
 
 PRIVATE_HANDLER = """

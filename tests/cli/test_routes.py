@@ -1,12 +1,16 @@
 """The command that says which handler gets what, and why."""
 
 import json
+import re
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 
 from receiver.cli import main
+from receiver.clock import to_text
 from receiver.models import Status
+from receiver.outcomes import Decision, Outcome
 from tests.cli.conftest import TABLES
 from tests.store.contract import a_record, an_event
 
@@ -64,22 +68,23 @@ class TestTable:
     def test_says_what_each_handler_gets(self, receiver):
         lines = receiver("routes").stdout.splitlines()
 
-        assert lines[0].split() == ["handler", "source", "type", "status", "kind", "where"]
-        assert [line.split() for line in lines[2:]] == [["orders", "creativeai", "*", "succeeded", "*"]]
+        headings = ["handler", "source", "type", "status", "kind", "where", "failure count", "parked until"]
+        assert re.split(r" {2,}", lines[0].strip()) == headings
+        assert [line.split() for line in lines[2:]] == [["orders", "creativeai", "*", "succeeded", "*", "0"]]
 
     def test_puts_module_and_table_together(self, receiver, team):
         lines = receiver("routes").stdout.splitlines()
 
         assert [" ".join(line.split()) for line in lines[3:]] == [
-            "team.told studio *.generation.* expired or failed *",
-            "team.told creativeai video.* and *.generation.* failed * is_long",
-            "team.spoken * voice.* and *.generation.* expired or failed voice",
+            "team.told studio *.generation.* expired or failed * 0",
+            "team.told creativeai video.* and *.generation.* failed * is_long 0",
+            "team.spoken * voice.* and *.generation.* expired or failed voice 0",
         ]
 
     def test_says_where_nothing_fits_both(self, receiver, config):
         config.write_text(f'{TABLES}status = "failed"')
 
-        assert receiver("routes").stdout.splitlines()[2].split() == ["orders", "creativeai", "*", "nothing", "*"]
+        assert receiver("routes").stdout.splitlines()[2].split() == ["orders", "creativeai", "*", "nothing", "*", "0"]
 
     def test_keeps_module_and_table_apart_in_json(self, as_json, team):
         assert as_json("routes")[2] == {
@@ -96,7 +101,19 @@ class TestTable:
                 "kind": [],
                 "where": None,
             },
+            "failure_count": 0,
+            "parked_until": None,
         }
+
+    def test_says_which_handler_is_parked(self, receiver, store, as_json, post):
+        store.route({post("vgen_1").id: ["orders"]})
+        [claim] = store.claim({"orders": 1}, lease=timedelta(minutes=1), worker="test")
+        store.finish(claim, Outcome(decision=Decision.RETRY, error="down", failed=True), park_after=1)
+
+        [row] = as_json("routes")
+
+        assert (row["failure_count"], row["parked_until"]) == (1, to_text(store.hold("orders").parked_until))
+        assert row["parked_until"] in receiver("routes").stdout
 
     def test_without_handlers_is_a_sentence(self, receiver, config):
         config.write_text("")

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 from receiver.errors import CredentialsRefused, NotFound, RateLimited, Refused, RequestFailed, Unreadable
-from receiver.models import Budget, Created, Delivery, Event, Failure, Job, Output, Reading, Response, Status, Trust
+from receiver.models import (
+    Budget,
+    Created,
+    Delivery,
+    Event,
+    Failure,
+    Job,
+    Origin,
+    Output,
+    Reading,
+    Response,
+    Status,
+    Trust,
+)
 from receiver.providers.kie import Kie
 from receiver.testing import ProviderContract, make_job
 from tests.support import sample, samples, vector, vectors
@@ -342,6 +355,31 @@ def test_is_not_stopped_by_an_odd_time(time):
 )
 def test_asks_about_every_kind_at_its_address(kind, path):
     assert PROVIDER.poll(make_job("a b", kind=kind)).path == f"{path}?taskId=a%20b"
+
+
+@pytest.mark.parametrize(
+    ("missing", "path"),
+    [
+        (0, "/api/v1/veo/record-info"),
+        (1, "/api/v1/jobs/recordInfo"),
+        (2, "/api/v1/runway/record-detail"),
+        (3, "/api/v1/veo/record-info"),
+    ],
+)
+def test_asks_everywhere_about_a_task_that_only_a_hint_spoke_of(missing, path):
+    hinted = replace(make_job("a", kind="veo"), origin=Origin.HINT, missing_count=missing)
+
+    assert PROVIDER.poll(hinted).path == f"{path}?taskId=a"
+    assert PROVIDER.places(hinted) == 3
+
+
+def test_goes_on_asking_where_it_was_found():
+    hinted = replace(make_job("kie_demo_task_1", kind="veo"), origin=Origin.HINT, missing_count=1)
+    reading = PROVIDER.read(hinted, answer(sample("kie/polls/market_generating")))
+
+    found = replace(hinted, origin=Origin.EVENT, reference=reading.reference, missing_count=0)
+
+    assert PROVIDER.poll(found).path.startswith("/api/v1/jobs/recordInfo?")
 
 
 def test_does_not_take_an_answer_about_another_task():

@@ -236,6 +236,14 @@ def test_asks_about_a_job_of_an_unknown_kind_at_each_route_in_turn(missing_count
     assert PROVIDER.poll(job).path == f"/v1/videos/{route}/t1"
 
 
+@pytest.mark.parametrize(
+    ("kind", "reference", "places"),
+    [("text2video", None, 1), ("video", None, 2), ("video", "image2video", 1), ("video", "../../account", 2)],
+)
+def test_a_job_of_an_unknown_kind_may_be_at_either_route(kind, reference, places):
+    assert PROVIDER.places(replace(make_job("t1", kind=kind), reference=reference)) == places
+
+
 def test_goes_on_asking_where_a_job_of_an_unknown_kind_was_found():
     job = replace(make_job("t1", kind="video"), missing_count=1)
     reading = read(job, task_status="processing")
