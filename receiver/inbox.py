@@ -161,6 +161,8 @@ def _record(store: Store, record: Record) -> Receipt:
     )
     for event in receipt.events:
         announce(signals.event_recorded, source, event=event)
+    if receipt.turned_away:
+        announce(signals.hints_turned_away, source, count=receipt.turned_away)
     for event in receipt.unknown_statuses:
         announce(signals.status_unknown, source, job=event.job_id, raw_status=event.raw_status)
     return receipt

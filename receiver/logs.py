@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ _log = logging.getLogger("receiver")
 # What a record has besides the facts given to it as `extra`.
 _ITS_OWN = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime"])
 _WIDTH = 28
+_said: dict[str, int] = {}
+"""In which minute it was last said of a source that its hints are turned away."""
 
 
 def configure(log_format: str) -> None:
@@ -88,6 +91,7 @@ def _observe() -> None:
     signals.dispatch_finished.connect(_dispatch_finished)
     signals.handler_parked.connect(_handler_parked)
     signals.handler_resumed.connect(_handler_resumed)
+    signals.hints_turned_away.connect(_hints_turned_away)
 
 
 def _delivery_received(source: str, *, repeated: bool, note: str | None, **facts: object) -> None:
@@ -99,6 +103,17 @@ def _delivery_received(source: str, *, repeated: bool, note: str | None, **facts
 
 def _delivery_refused(source: str | None, *, reason: str) -> None:
     _log.warning("delivery refused", extra={"source": source, "reason": str(reason)})
+
+
+def _hints_turned_away(source: str, *, count: int) -> None:
+    # There are as many as somebody cares to forge: one line in a minute says it.
+    minute = int(time.monotonic() // 60)
+    if _said.get(source) != minute:
+        _said[source] = minute
+        _log.warning(
+            "hints are turned away: too many jobs are only hinted at; see quarantine.max_count",
+            extra={"source": source},
+        )
 
 
 def _event_recorded(source: str, *, event: Event) -> None:

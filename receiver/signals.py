@@ -12,6 +12,7 @@ __all__ = [
     "event_recorded",
     "handler_parked",
     "handler_resumed",
+    "hints_turned_away",
     "job_paused",
     "job_polled",
     "poll_failed",
@@ -27,6 +28,8 @@ delivery_refused = _signals.signal("delivery-refused")
 """A delivery was turned away: source (None if unknown), reason."""
 event_recorded = _signals.signal("event-recorded")
 """A new event was stored: source, key, type, job, status, via, standing."""
+hints_turned_away = _signals.signal("hints-turned-away")
+"""Jobs that a hint spoke of found no room among those only hinted at: source, count. Nobody asks about them."""
 job_polled = _signals.signal("job-polled")
 """A provider answered a poll: source, job, status."""
 poll_failed = _signals.signal("poll-failed")

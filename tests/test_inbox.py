@@ -197,6 +197,18 @@ class TestPublishedKeys:
         assert not store.claim_keys("studio", every=timedelta(hours=12), pause=timedelta(minutes=1))
 
 
+def test_says_that_a_hint_found_no_room(tmp_path):
+    hints = [told("completed").replace(b"vgen_1", b"vgen_%d" % number) for number in range(2)]
+    with (
+        contextlib.closing(SQLiteStore(tmp_path / "small.db", max_hints=1)) as store,
+        hearing(signals.hints_turned_away) as heard,
+    ):
+        for body in hints:
+            take(store, a_delivery(body), UNSIGNED)
+
+    assert heard == [("studio", {"count": 1})]
+
+
 def test_takes_a_batch_apart(store):
     receipt = take(store, a_delivery(sample("creativeai/webhooks/batch_completed")))
 

@@ -187,6 +187,16 @@ def test_says_how_grave_it_is(log, tell, event, level):
     assert (line["event"], line["level"]) == (event, level)
 
 
+def test_hints_that_are_turned_away_fill_no_log(log):
+    lines = log("json")
+
+    for _ in range(100):
+        announce(signals.hints_turned_away, "flooded", count=1)
+
+    # Or two, if a minute ends just then.
+    assert 1 <= len(lines()) <= 2
+
+
 def test_a_new_delivery_is_said_by_its_events(log):
     lines = log("json")
 

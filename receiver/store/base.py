@@ -69,6 +69,8 @@ class Receipt:
     """The events that were new, as recorded."""
     unknown_statuses: tuple[Event, ...] = ()
     """Those of them whose status is a word seen for the first time for their job."""
+    turned_away: int = 0
+    """How many jobs that a hint spoke of found no room among those that are only hinted at."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -628,6 +628,13 @@ class StoreContract:
         counts = Counter(row["source"] for row in store.list_jobs(source=None, status=None, open_only=True, limit=MANY))
         assert counts == {SOURCE: 3, "other": 1}
 
+    def test_says_which_hints_found_no_room(self, open_store):
+        store = open_store(max_hints=1)
+
+        receipts = [store.receive(a_hint(an_event(job_id))) for job_id in ("job_1", "job_2", "job_1")]
+
+        assert [receipt.turned_away for receipt in receipts] == [0, 1, 0]
+
     def test_hints_kept_are_bounded_for_each_source(self, open_store):
         store = open_store(max_hints=3)
         store.receive(a_hint(an_event(source="other")))

@@ -113,10 +113,10 @@ def make_due(
     now: datetime,
     *,
     ended: bool,
-) -> None:
+) -> bool:
     """Poll the job at once, but no more often than its schedule asks anyway. `ended` is what was told of it.
 
-    Of jobs that are only hinted at, a source has `most`.
+    Of jobs that are only hinted at, a source has `most`. False if there is no room for another.
     """
     job = job_row(db, source, job_id)
     if job is None:
@@ -124,9 +124,10 @@ def make_due(
             "SELECT count(*) AS hinted FROM jobs WHERE source = %s AND origin = 'hint' AND finished_at IS NULL",
             (source,),
         ).fetchall()
-        if origin is Origin.EVENT or row["hinted"] < most:
-            insert_job(db, source, job_id, kind, schedule, origin, now, first_poll=timedelta(0))
-        return
+        if origin is Origin.HINT and row["hinted"] >= most:
+            return False
+        insert_job(db, source, job_id, kind, schedule, origin, now, first_poll=timedelta(0))
+        return True
     lately = job["last_poll_at"] is not None and job["last_poll_at"] >= to_text(now - schedule.shortest)
     if Status(job["status"]).ours and not lately and ended:
         # We gave it up, and are told that it ended after all. Should that prove to be untrue, it is given up once more.
@@ -139,6 +140,7 @@ def make_due(
         """,
         {"id": job["id"], "now": to_text(now), "lately": lately, "origin": origin},
     )
+    return True
 
 
 def claim_polls(db: Connection, source: str, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:

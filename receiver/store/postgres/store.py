@@ -131,15 +131,15 @@ class PostgresStore(Store):
             delivery_id = known
         if hint:
             deliveries.bound_hints(db, source, self._max_hints)
-        origin = Origin.HINT if hint else Origin.EVENT
+        origin, turned_away = Origin.HINT if hint else Origin.EVENT, 0
         for event in record.events:
             if event.job_id is not None and event.kind is not None:
                 schedule = record.schedules[event.kind]
                 ended = event.status is not None and event.status.terminal
-                jobs.make_due(
+                turned_away += not jobs.make_due(
                     db, event.source, event.job_id, event.kind, schedule, origin, self._max_hints, now, ended=ended
                 )
-        return Receipt(delivery_id=delivery_id, repeated=known is not None)
+        return Receipt(delivery_id=delivery_id, repeated=known is not None, turned_away=turned_away)
 
     def _bounded(self, record: Record) -> Record:
         if record.trust is not Trust.HINT:

@@ -277,9 +277,8 @@ def _keep_unproven(db: sqlite3.Connection, record: Record, now: datetime, bounds
             """,
             {"source": record.delivery.source, "most": bounds.max_hints},
         )
-    for event in record.events:
-        _make_due(db, event, record, now, bounds)
-    return Receipt(delivery_id=delivery_id, repeated=row is not None)
+    turned_away = sum(not _make_due(db, event, record, now, bounds) for event in record.events)
+    return Receipt(delivery_id=delivery_id, repeated=row is not None, turned_away=turned_away)
 
 
 def _bounded(record: Record, bounds: Bounds) -> Record:
@@ -288,20 +287,21 @@ def _bounded(record: Record, bounds: Bounds) -> Record:
     return replace(record, delivery=replace(record.delivery, body=record.delivery.body[: bounds.max_hint_body]))
 
 
-def _make_due(db: sqlite3.Connection, event: Event, record: Record, now: datetime, bounds: Bounds) -> None:
-    """Poll the job at once, but no more often than its schedule asks anyway."""
+def _make_due(db: sqlite3.Connection, event: Event, record: Record, now: datetime, bounds: Bounds) -> bool:
+    """Poll the job at once, but no more often than its schedule asks anyway. False if there is no room for it."""
     if event.job_id is None or event.kind is None:
-        return
+        return True
     schedule, origin = record.schedules[event.kind], Origin.HINT if record.trust is Trust.HINT else Origin.EVENT
     job = job_row(db, event.source, event.job_id)
     if job is None:
         [hinted] = db.execute(
             "SELECT count(*) FROM jobs WHERE source = ? AND origin = 'hint' AND finished_at IS NULL", (event.source,)
         ).fetchone()
-        if origin is Origin.EVENT or hinted < bounds.max_hints:
-            at_once = new_job(event.source, event.job_id, event.kind, schedule, origin, now, first_poll=timedelta(0))
-            insert_jobs(db, [at_once])
-        return
+        if origin is Origin.HINT and hinted >= bounds.max_hints:
+            return False
+        at_once = new_job(event.source, event.job_id, event.kind, schedule, origin, now, first_poll=timedelta(0))
+        insert_jobs(db, [at_once])
+        return True
     lately = job["last_poll_at"] is not None and job["last_poll_at"] >= to_text(now - schedule.shortest)
     if Status(job["status"]).ours and not lately and event.status is not None and event.status.terminal:
         # We gave it up, and are told that it ended after all. Should that prove to be untrue, it is given up once more.
@@ -314,6 +314,7 @@ def _make_due(db: sqlite3.Connection, event: Event, record: Record, now: datetim
         """,
         {"id": job["id"], "now": to_text(now), "lately": lately, "origin": origin},
     )
+    return True
 
 
 def _insert_deliveries(
