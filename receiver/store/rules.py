@@ -10,8 +10,14 @@ SECOND_CHANCE = timedelta(minutes=10)
 """How long a job that we gave up is asked about once more, when somebody says that it ended."""
 UNTIL_ASKED = timedelta(days=1)
 """How much longer a job out of a list may take: it may wait long for its first poll."""
+_ON_ITS_WAY = timedelta(milliseconds=250)
 _FIRST_PARK = timedelta(seconds=30)
 _LONGEST_PARK = timedelta(minutes=10)
+
+
+def counts_since(budget: Budget, now: datetime) -> str:
+    """Since when requests count. They are counted as they are begun, and by their provider as they arrive, later."""
+    return to_text(now - budget.per - _ON_ITS_WAY)
 
 
 def requests_left(budget: Budget, sent: int, told: Kept | None, *, learn: bool, now: datetime) -> tuple[int, int]:

@@ -17,7 +17,7 @@ def source_lock(source: str) -> str:
 
 def requests_left(db: Connection, source: str, budget: Budget, learn: bool, now: datetime) -> tuple[int, int]:
     """How many requests may be sent now, so that no span of time ever holds more than the budget; and its size."""
-    db.execute("DELETE FROM requests WHERE source = %s AND sent_at <= %s", (source, to_text(now - budget.per)))
+    db.execute("DELETE FROM requests WHERE source = %s AND sent_at <= %s", (source, rules.counts_since(budget, now)))
     [row] = db.execute("SELECT count(*) AS sent FROM requests WHERE source = %s", (source,)).fetchall()
     told = db.execute("SELECT * FROM limits WHERE source = %s", (source,)).fetchone()
     return rules.requests_left(budget, row["sent"], told, learn=learn, now=now)

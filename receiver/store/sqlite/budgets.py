@@ -11,7 +11,7 @@ from receiver.store.sqlite.connection import now_in
 
 def requests_left(db: sqlite3.Connection, source: str, budget: Budget, learn: bool, now: datetime) -> tuple[int, int]:
     """How many requests may be sent now, so that no span of time ever holds more than the budget; and its size."""
-    db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - budget.per)))
+    db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, rules.counts_since(budget, now)))
     [sent] = db.execute("SELECT count(*) FROM requests WHERE source = ?", (source,)).fetchone()
     told = db.execute("SELECT * FROM limits WHERE source = ?", (source,)).fetchone()
     return rules.requests_left(budget, sent, told, learn=learn, now=now)
