@@ -112,7 +112,8 @@ def callback_path(source: str, intent_id: str) -> str:
 
 def masked(delivery: Delivery) -> Delivery:
     """The delivery as it may be kept: without what its headers may hold of secrets."""
-    return replace(delivery, headers=mask_headers(delivery.headers))
+    headers = mask_headers(delivery.headers)
+    return delivery if headers == delivery.headers else replace(delivery, headers=headers)
 
 
 def _verdict(source: Source, trust: Trust, events: Sequence[Event]) -> Verdict:
@@ -171,8 +172,9 @@ def _record(store: Store, record: Record) -> Receipt:
 def _recordable(provider: Provider, events: Sequence[Event]) -> tuple[Event, ...]:
     """The events, of kinds the provider has, without those that repeat a key, which one batch may well hold."""
     by_key = {event.key: event for event in reversed(events)}
-    return tuple(
-        replace(event, kind=provider.kind_or_default(event.kind)) if event.job_id is not None else event
-        for event in events
-        if by_key[event.key] is event
-    )
+    return tuple(_of_a_kind(provider, event) for event in events if by_key[event.key] is event)
+
+
+def _of_a_kind(provider: Provider, event: Event) -> Event:
+    kind = provider.kind_or_default(event.kind) if event.job_id is not None else event.kind
+    return event if kind == event.kind else replace(event, kind=kind)

@@ -166,12 +166,13 @@ def refusal_values(refusal: Refusal) -> dict[str, Any]:
     }
 
 
-def recorded(event: Event, record: Record, known: str | None, now: datetime) -> Event:
+def recorded(event: Event, record: Record, known: str | None, now: datetime, *, id: int | None = None) -> Event:
     """A new event as it is recorded, given the status that its job is known to have."""
     # A status word we do not know is progress, as far as we can tell.
     told = event.status or (Status.RUNNING if event.raw_status is not None else None)
     return replace(
         event,
+        id=id,
         trust=record.trust,
         via=record.delivery.via,
         standing=standing(Status(known) if known is not None else None, told),

@@ -130,8 +130,8 @@ def _keep_events(db: sqlite3.Connection, arrivals: Sequence[_Arrival], now: date
     jobs = _known_jobs(db, [arrival.event for arrival in arrivals])
     for event_id, arrival in enumerate(arrivals, start=next_id(db, "events")):
         job = jobs.get((arrival.event.source, arrival.event.job_id))
-        event = recorded(arrival.event, arrival.record, job["status"] if job else None, now)
-        arrival.event = replace(event, id=event_id)
+        known = job["status"] if job else None
+        arrival.event = recorded(arrival.event, arrival.record, known, now, id=event_id)
     insert_rows(db, "events", [_event_row(arrival, now) for arrival in arrivals])
     new = []
     for arrival in arrivals:

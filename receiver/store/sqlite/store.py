@@ -81,10 +81,11 @@ class SQLiteStore(Store):
     # A delivery comes in
 
     def receive(self, record: Record) -> Receipt:
-        receipt = self._writer.run_together(self._receive, record)
-        if receipt.events:
+        return self._writer.run_together(self._receive, record, told=self._wake_for)
+
+    def _wake_for(self, receipts: Sequence[Receipt]) -> None:
+        if any(receipt.events for receipt in receipts):
             self.wake()
-        return receipt
 
     def _receive(self, db: sqlite3.Connection, records: Sequence[Record]) -> list[Receipt]:
         return receive(db, records, self._bounds)

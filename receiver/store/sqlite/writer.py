@@ -16,6 +16,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 Work = Callable[[sqlite3.Connection], T]
 Together = Callable[[sqlite3.Connection, Sequence[U]], Sequence[T]]
+Told = Callable[[Sequence[Any]], None]
 
 _LARGEST_BATCH = 64
 _LOCK_POLL = 0.0005
@@ -25,10 +26,11 @@ _BEGIN_POLL_MS = 50
 class _Ticket:
     """One thread's work, and what became of it: a piece of its own, or an item for one that is done for many."""
 
-    def __init__(self, deadline: float, together: Together[Any, Any], item: Any) -> None:
+    def __init__(self, deadline: float, together: Together[Any, Any], item: Any, told: Told | None) -> None:
         self.deadline = deadline
         self.together = together
         self.item = item
+        self.told = told
         # Locked until somebody has news: a lock is all that is needed of an event.
         self.woken = threading.Lock()
         self.woken.acquire()
@@ -68,15 +70,16 @@ class Writer:
         result: T = self.run_together(_each, work)
         return result
 
-    def run_together(self, together: Together[U, T], item: U) -> T:
+    def run_together(self, together: Together[U, T], item: U, *, told: Told | None = None) -> T:
         """As `run`; what several threads want done of the same kind at the same time is done in one go.
 
-        `together` gives a result for each item. If it fails, it is called again with each item alone.
+        `together` gives a result for each item. If it fails, it is called again with each item alone. `told` is called
+        once for all, with the results that are durable.
 
         Raises:
             StoreUnavailable: it could not be committed in time; nothing of it is stored.
         """
-        ticket = _Ticket(time.monotonic() + self._timeout, together, item)
+        ticket = _Ticket(time.monotonic() + self._timeout, together, item, told)
         with self._guard:
             self._waiting.append(ticket)
             ticket.leads = not self._led
@@ -119,6 +122,7 @@ class Writer:
                 raise
         finally:
             self._hand_over(batch)
+        _tell(batch)
 
     def _hand_over(self, batch: list[_Ticket]) -> None:
         with self._guard:
@@ -187,6 +191,16 @@ class Writer:
                     raise
             else:
                 return
+
+
+def _tell(batch: Sequence[_Ticket]) -> None:
+    """Tell those who want to know what is durable."""
+    results: dict[Told, list[Any]] = {}
+    for ticket in batch:
+        if ticket.told is not None and ticket.error is None:
+            results.setdefault(ticket.told, []).append(ticket.result)
+    for told, known in results.items():
+        told(known)
 
 
 def _each(db: sqlite3.Connection, pieces: Sequence[Work[Any]]) -> list[Any]:
