@@ -4,12 +4,13 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from receiver.models import Schedule
+from receiver.models import Schedule, Status
 from tests.cli.conftest import TABLES
 from tests.running import API_KEY, eventually
 from tests.scripted import Answer, Scripted, always, job
@@ -21,6 +22,7 @@ COLUMNS = ["source", "checked", "recovered", "known", "open", "expired", "lost",
 
 STUCK = """
 import threading
+import time
 from receiver import Router
 
 router = Router()
@@ -45,6 +47,57 @@ def due(store):
     """Two jobs that are due."""
     for job_id in ("vgen_1", "vgen_2"):
         store.track("creativeai", job_id, kind="video", schedule=DUE)
+
+
+class TestDiscover:
+    @pytest.fixture
+    def listed(self, config):
+        """A provider that lists one job, which ended and which nobody tracked."""
+        video = {"id": "video_1", "object": "video", "status": "completed", "created_at": int(time.time())}
+
+        def answer(path):
+            return Answer({"object": "list", "data": [video], "has_more": False} if "?" in path else video)
+
+        with Scripted(answer) as server:
+            config.write_text(
+                f"""
+                [sources.openai]
+                provider = "openai"
+                secrets = ["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]
+                api_key = "key"
+                base_url = "{server.url}"
+                """
+            )
+            yield server
+
+    def test_finds_what_nobody_tracked_and_asks_about_it(self, as_json, store, listed):
+        found, done = as_json("reconcile", "--discover")
+
+        assert (found["source"], found["listed"], found["tracked"], found["error"]) == ("openai", 1, 1, None)
+        assert done["recovered"] == 1
+        assert store.job("openai", "video_1").status is Status.SUCCEEDED
+
+    def test_prints_a_table(self, receiver, listed):
+        lines = receiver("reconcile", "--discover").stdout.splitlines()
+
+        assert lines[0].split() == ["source", "listed", "tracked"]
+        assert lines[2].split() == ["openai", "1", "1"]
+
+    def test_says_which_source_has_no_list(self, receiver, provider):
+        result = receiver("reconcile", "--discover", "--source", "creativeai")
+
+        assert result.exit_code == 1
+        assert "creativeai: creativeai cannot be asked for its jobs" in result.stderr
+
+    def test_leaves_alone_those_without_a_list_that_were_not_named(self, receiver, provider):
+        result = receiver("reconcile", "--discover")
+
+        assert result.exit_code == 0
+        assert result.stdout.startswith("no source can be asked for its jobs")
+
+    @pytest.mark.parametrize("other", [["--dry-run"], ["--every", "10s"]])
+    def test_goes_with_one_pass(self, receiver, config, other):
+        assert receiver("reconcile", "--discover", *other).exit_code == 2
 
 
 class TestReconcile:
