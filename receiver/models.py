@@ -63,11 +63,6 @@ class Origin(StrEnum):
     HINT = "hint"
     """From anybody; whether there is such a job is not known yet."""
 
-    @property
-    def told(self) -> bool:
-        """Whether somebody told us to expect it, or told of it. All others wait until these are asked about."""
-        return self in (Origin.TRACK, Origin.EVENT)
-
 
 class Standing(StrEnum):
     """What a new event means for its job, given what was known before."""

@@ -118,9 +118,14 @@ class Reconciler:
         """
         asked = list(sources)
         with ThreadPoolExecutor(max(len(asked), 1)) as pool:
-            return list(pool.map(self._pass, asked))
+            return list(pool.map(self.pass_over, asked))
 
-    def _pass(self, source: Source) -> Pass:
+    def pass_over(self, source: Source) -> Pass:
+        """One pass over one source.
+
+        Raises:
+            StoreUnavailable: what was learned until then is stored.
+        """
         done = Pass(source.name)
         self._renew_keys(source)
         due = self._store.count_due_jobs(source.name)

@@ -222,7 +222,7 @@ class _Envelope(ABC):
                 after = parts[index + 1]
                 if after and (value + after).index(after) < len(value):
                     raise Refused(Reason.MALFORMED, f"the {part} holds {after!r}, or ends as that begins")
-                message += _encoded(part, value)
+                message += _as_bytes(part, value)
         return message
 
     def _value(self, place: str, headers: Mapping[str, str], body: bytes, timestamp: str | None) -> str:
@@ -467,7 +467,7 @@ def dummy_check(body: bytes) -> None:
     hmac.compare_digest(bytes(32), hmac.digest(b"no source of this name", body, "sha256"))
 
 
-def _encoded(place: str, value: str) -> bytes:
+def _as_bytes(place: str, value: str) -> bytes:
     """A value as it was signed. Header bytes that are not UTF-8 arrive as surrogates; JSON may hold any of these."""
     try:
         return value.encode("utf-8", "surrogateescape")

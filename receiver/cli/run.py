@@ -242,8 +242,8 @@ def _pass_after_pass(
     """Only those passes that found something out are worth a word."""
     while not stopped.is_set():
         try:
-            passes = reconciler.run([source])
-            _print_passes([done for done in passes if not done.quiet], as_json=as_json, nothing=None)
+            done = reconciler.pass_over(source)
+            _print_passes([] if done.quiet else [done], as_json=as_json, nothing=None)
         except StoreUnavailable as error:
             click.echo(f"reconcile {source.name}: {error}; trying again", err=True)
         except Exception:
