@@ -1,7 +1,7 @@
 """The values that pass between modules, and the closed sets they draw from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -161,6 +161,10 @@ class Event:
     via: Via = Via.WEBHOOK
     standing: Standing = Standing.CURRENT
     recorded_at: datetime | None = None
+    traceparent: str | None = None
+    """The step of a trace that recorded it, as the header of that name has it; None if nothing was traced."""
+    emptied: bool = False
+    """Data, outputs and failure were too old to be kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +263,8 @@ class Schedule:
     every: Mapping[timedelta, timedelta]
     """From which age of the job on to poll at which interval; the first age is zero."""
     deadline: timedelta
+    closest: timedelta = timedelta(seconds=3)
+    """What the provider can bear: two polls of a job are no closer, however likely its end is."""
 
     def interval(self, age: timedelta) -> timedelta:
         """How long to wait between two polls of a job of this age."""
@@ -268,6 +274,20 @@ class Schedule:
     def shortest(self) -> timedelta:
         """The interval that a young job is polled at."""
         return next(iter(self.every.values()))
+
+
+@dataclass(frozen=True)
+class JobTime:
+    """How long a job took, as closely as it is known."""
+
+    kind: str
+    _: KW_ONLY
+    open_until: timedelta
+    """At this age it was open; zero if nobody looked before it had ended."""
+    ended_by: timedelta
+    """At this age it had ended; the same as `open_until` where somebody said when."""
+    called_back: bool = False
+    """Whether a webhook told its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,6 +412,23 @@ class Claim:
     job: Job | None
     probe: bool = False
     """Whether its handler is parked, and this one is to find out whether it works again."""
+    due_at: datetime | None = None
+    """Since when it was due as it was claimed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """Something is wrong that a person should know of. One for each cause, from its beginning until its end is told."""
+
+    cause: str
+    """Short and always the same: `dead-letters archive`."""
+    summary: str
+    """What is wrong and what to do, in a line or two."""
+    since: datetime
+    told_at: datetime | None = None
+    """When people were told; None if that is yet to be done, or nobody is to be told."""
+    over_at: datetime | None = None
+    """Since when it is no longer so; None while it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -402,3 +439,52 @@ class Hold:
     """Attempts in a row that failed, whichever dispatches they were of."""
     parked_until: datetime | None = None
     """When one of its dispatches is tried next; None unless it is parked."""
+    paused_at: datetime | None = None
+    """Since when a person has kept its dispatches waiting; None unless it is paused."""
+
+
+class Scope(StrEnum):
+    """What a token of the admin side lets its bearer do."""
+
+    READ = "read"
+    OPERATE = "operate"
+    """Replay, retry, discard, pause, verify again, poll now."""
+    SUBMIT = "submit"
+    """Create jobs at providers, and track them."""
+
+
+class Role(StrEnum):
+    """Who a token is for; it decides which scopes the token may have."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """All that it may do."""
+        return frozenset([Scope.READ]) if self is Role.VIEWER else frozenset(Scope)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A token of the admin side, without the secret itself: of that only a digest is kept."""
+
+    name: str
+    role: Role
+    scopes: frozenset[Scope]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """To the minute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptAnswer:
+    """What is kept of a request that had an idempotency key."""
+
+    fingerprint: str
+    """A digest of what was asked."""
+    status: int | None
+    """The answer's HTTP status; None if the request was not answered yet, or its process died."""
+    body: str | None
+    began_at: datetime

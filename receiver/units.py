@@ -39,6 +39,12 @@ def parse_duration(value: object) -> timedelta:
     return duration
 
 
+def written(duration: timedelta) -> str:
+    """A duration as a setting may be written: whole days as `90d`, all others in seconds, such as `30s`."""
+    days, rest = divmod(duration, timedelta(days=1))
+    return f"{days}d" if days and not rest else f"{duration.total_seconds():g}s"
+
+
 def _size(value: object) -> object:
     """`"512kB"`, `"2GB"`, `"1MiB"` or a number of bytes."""
     if isinstance(value, str):

@@ -5,12 +5,18 @@ from contextlib import closing
 from pathlib import Path
 
 _TIMES = {
-    "jobs": ["created_at", "deadline_at", "next_poll_at", "last_poll_at"],
+    "jobs": ["created_at", "finished_at", "deadline_at", "next_poll_at", "last_poll_at", "open_at", "ended_at"],
+    "events": ["recorded_at"],
     "keys": ["fetched_at", "tried_at"],
     "requests": ["sent_at"],
     "handlers": ["parked_until", "limited_until"],
     "starts": ["started_at"],
-    "dispatches": ["due_at", "leased_until"],
+    "dispatches": ["created_at", "due_at", "leased_until", "finished_at"],
+    "queued": ["queued_at"],
+    "turns": ["taken_at"],
+    "tokens": ["expires_at", "last_used_at"],
+    "sessions": ["expires_at"],
+    "answers": ["began_at"],
 }
 
 
@@ -20,7 +26,7 @@ def let_pass(database: Path, seconds: float) -> None:
         for table, column in ((table, column) for table, columns in _TIMES.items() for column in columns):
             connection.execute(
                 f"UPDATE {table} SET {column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, ?)",  # noqa: S608
-                (f"-{seconds:f} seconds",),
+                (f"{-seconds:f} seconds",),
             )
 
 

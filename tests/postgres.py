@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,8 +33,9 @@ _numbers = itertools.count(1)
 class Server:
     """One PostgreSQL on a socket of its own. It can be stopped and started again, and keeps what it has."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._settings = settings or {}
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
         # It refuses to be run by root.
@@ -59,6 +60,7 @@ class Server:
             # No time zone of the machine's, so that nobody comes to depend on it; and the oddest form of a date.
             "timezone": "Asia/Kathmandu",
             "datestyle": "German",
+            **self._settings,
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         with open(self.folder / "server.log", "ab") as log:
@@ -248,15 +250,22 @@ def databases() -> Iterator[Databases]:
 @contextmanager
 def running() -> Iterator[Server]:
     """A server of our own until the end of the block."""
-    # A socket's path is limited to 107 bytes, and root's temporary folders are closed to the server's user.
-    with tempfile.TemporaryDirectory(prefix="receiver-postgres-", dir="/tmp") as folder:
-        server = Server(Path(folder), programs())
+    with temporary() as folder:
+        server = Server(folder, programs())
         server.create()
         server.start()
         try:
             yield server
         finally:
             server.kill()
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """A folder for a server until the end of the block."""
+    # A socket's path is limited to 107 bytes, and root's temporary folders are closed to the server's user.
+    with tempfile.TemporaryDirectory(prefix="receiver-postgres-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def programs() -> Path:

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from receiver import units
 from receiver.models import Status
 from receiver.units import Several
 
@@ -39,3 +40,8 @@ def test_one_stands_for_a_tuple_of_one(written):
 def test_says_what_is_wrong(written, error):
     with pytest.raises(ValidationError, match=error):
         STATUSES.validate_python(written)
+
+
+@pytest.mark.parametrize("text", ["90d", "1d", "3600s", "90000s", "0.5s"])
+def test_a_duration_is_written_as_it_can_be_read(text):
+    assert units.written(units.parse_duration(text)) == text

@@ -1,22 +1,25 @@
 """What is known, kept in a database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from receiver.config import Config, pointing_to
 from receiver.errors import ConfigError
 from receiver.store.base import Store
+from receiver.store.copying import Tables, copy
 from receiver.store.sqlite import SQLiteStore
 
-__all__ = ["Store", "migrate", "open_store"]
+__all__ = ["Store", "Tables", "copy", "migrate", "open_store", "open_tables", "sqlite_file"]
 
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 
 
-def open_store(config: Config) -> Store:
+def open_store(config: Config, *, gather: Callable[[], object] = lambda: None) -> Store:
     """The store that the configuration names.
+
+    Threads that write at the same time share a commit. Where they only take turns, `gather` gives all of them theirs.
 
     A new database gets its tables. So does a file that an older Receiver made; a database on a server, which others
     may be using, is refused until `migrate` has run.
@@ -35,15 +38,30 @@ def open_store(config: Config) -> Store:
                 max_hints=config.quarantine.max_count,
                 max_hint_body=config.quarantine.max_body,
             )
-        if not config.store.startswith(_SQLITE):
-            raise ConfigError('store: must be "sqlite:///FILE", "sqlite:////ABSOLUTE/FILE" or "postgresql://…"')
-        path = config.directory / Path(config.store.removeprefix(_SQLITE))
         return SQLiteStore(
-            path,
+            _file(config),
             timeout=config.commit_timeout,
             max_hints=config.quarantine.max_count,
             max_hint_body=config.quarantine.max_body,
+            gather=gather,
         )
+
+
+def open_tables(config: Config, *, target: bool = False) -> Tables:
+    """The tables of the store that the configuration names, for nobody else meanwhile; a target may be new.
+
+    Raises:
+        ConfigError: the setting names no store we know, or none that is there.
+        StoreUnavailable: it cannot be opened, or somebody else uses it.
+    """
+    with pointing_to(config):
+        if config.store.startswith(_POSTGRES):
+            with _extra():
+                from receiver.store.postgres.tables import PostgresTables
+            return PostgresTables(config.store, target=target)
+        from receiver.store.sqlite.tables import SQLiteTables
+
+        return SQLiteTables(_file(config), create=target)
 
 
 def migrate(config: Config) -> Sequence[str]:
@@ -61,6 +79,17 @@ def migrate(config: Config) -> Sequence[str]:
     # To open a file is to migrate it.
     open_store(config).close()
     return []
+
+
+def sqlite_file(config: Config) -> Path | None:
+    """The file that everything is kept in; None for a store on a server."""
+    return None if config.store.startswith(_POSTGRES) else _file(config)
+
+
+def _file(config: Config) -> Path:
+    if not config.store.startswith(_SQLITE):
+        raise ConfigError('store: must be "sqlite:///FILE", "sqlite:////ABSOLUTE/FILE" or "postgresql://…"')
+    return config.directory / Path(config.store.removeprefix(_SQLITE))
 
 
 @contextmanager

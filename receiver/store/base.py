@@ -1,13 +1,14 @@
 """Every question asked of a database. One implementation per backend, all put through one suite of tests."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from receiver.models import (
+    Alert,
     Budget,
     Claim,
     Created,
@@ -16,15 +17,21 @@ from receiver.models import (
     Hold,
     Intent,
     Job,
+    JobTime,
+    KeptAnswer,
     KeySet,
     Limits,
     Listed,
+    Role,
     Schedule,
+    Scope,
     State,
     Status,
+    Token,
     Trust,
 )
 from receiver.outcomes import Outcome
+from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
 
 Row = dict[str, Any]
 """One row for people and programs to read: what the commands print."""
@@ -40,6 +47,22 @@ class Verdict(StrEnum):
     """Genuine, but without the result; it led to a poll."""
     UNREADABLE = "unreadable"
     """Genuine, but not understood; kept for a person to look at."""
+
+
+class Prunable(StrEnum):
+    """A kind of data that does not have to be kept for ever."""
+
+    DISPATCHES = "dispatches"
+    """Those that are done or cancelled, with their attempts."""
+    EVENTS = "events"
+    """What events say, not the events themselves; of those that were routed and have no dispatch any more."""
+    JOBS = "jobs"
+    """Those that ended, and of which nothing waits, runs or is dead."""
+    QUARANTINE = "quarantine"
+    UNREADABLE = "unreadable"
+    """Deliveries that are kept for a person to look at."""
+    DELIVERIES = "deliveries"
+    """All others. What tells their repetitions stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +118,8 @@ class PollResult:
     reference: str | None = None
     incomplete: bool = False
     """The provider told the end without the result."""
+    open: bool = False
+    """The provider said that the job goes on."""
     deadline_at: datetime | None = None
     """A later deadline; None leaves it where it is."""
     error: str | None = None
@@ -120,6 +145,90 @@ class Selection:
     """Of dead letters: one of these handlers'."""
     error: str | None = None
     """Of dead letters: a part of the error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFilter:
+    """Which events a list shows. What is left out does not narrow it."""
+
+    source: str | None = None
+    type: str | None = None
+    """A type, in which `*` stands for any text."""
+    status: str | None = None
+    kind: str | None = None
+    job_id: str | None = None
+    state: str | None = None
+    """A dispatch of the event is in this state."""
+    since: datetime | None = None
+    """Recorded at this moment or later."""
+    until: datetime | None = None
+    """Recorded before this moment."""
+    text: str | None = None
+    """Found as it is written in the event's key, job id, type, outputs or data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries a list shows. What is left out does not narrow it."""
+
+    source: str | None = None
+    verdict: str | None = None
+    via: str | None = None
+    since: datetime | None = None
+    """Received at this moment or later."""
+    until: datetime | None = None
+    """Received before this moment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusalFilter:
+    """Which refused deliveries a list shows. What is left out does not narrow it."""
+
+    source: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs a list shows. What is left out does not narrow it."""
+
+    source: str | None = None
+    job_id: str | None = None
+    status: str | None = None
+    """Among them `expired` and `lost`: those that were given up."""
+    kind: str | None = None
+    open: bool = False
+    """Only those that have not ended."""
+    overdue: bool = False
+    """Only those whose poll is due."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DispatchFilter:
+    """Which dispatches a list shows. What is left out does not narrow it."""
+
+    handler: str | None = None
+    state: str | None = None
+    source: str | None = None
+    event_id: int | None = None
+    replay_id: str | None = None
+    error: str | None = None
+    """Found as it is written in the error."""
+
+
+Filter = EventFilter | DeliveryFilter | RefusalFilter | JobFilter | DispatchFilter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A part of a list, newest first."""
+
+    rows: list[Row]
+    next: int | None
+    """The `before` of the page that follows; None if nothing does.
+
+    With fewer rows than were asked for, the search for what is rare stopped there, so as to be quick.
+    """
 
 
 class Store(ABC):
@@ -191,15 +300,34 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def claim_one(
+        self, dispatch_id: int, *, lease: timedelta, worker: str, limits: Mapping[str, Budget] | None = None
+    ) -> Claim | None:
+        """Take this dispatch, if `claim` would take it now. Whether it does or not, it waits in no queue any more."""
+
+    @abstractmethod
     def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
         """Extend the leases that are still ours."""
 
     @abstractmethod
-    def finish(self, claim: Claim, outcome: Outcome, *, park_after: int | None = None) -> State | None:
-        """Record an attempt. None if the lease had ended and the dispatch is no longer ours: nothing is recorded.
+    def give_back(self, claims: Iterable[Claim]) -> None:
+        """Make dispatches due again that were taken, but not begun: no attempt is counted."""
 
-        With `park_after`, so many failures in a row park the handler, each time for longer; a success frees it.
+    @abstractmethod
+    def finish_all(
+        self, ended: Sequence[tuple[Claim, Outcome]], *, park_after: Mapping[str, int] | None = None
+    ) -> list[State | None]:
+        """Record attempts, in one commit. Returns the state of each dispatch.
+
+        It is None where the lease had ended and the dispatch is no longer ours: nothing is recorded of that one.
+
+        `park_after` says for each handler how many failures in a row park it, each time for longer; a success frees it.
         """
+
+    def finish(self, claim: Claim, outcome: Outcome, *, park_after: int | None = None) -> State | None:
+        """Record one attempt, as `finish_all` does."""
+        [state] = self.finish_all([(claim, outcome)], park_after={claim.handler: park_after} if park_after else None)
+        return state
 
     @abstractmethod
     def hold(self, handler: str) -> Hold:
@@ -214,6 +342,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def rescue(self, dispatch_id: int, *, worker: str, within: timedelta) -> bool:
+        """Free this dispatch, as `sweep` does, if this worker has it and its lease would end within that time.
+
+        For whoever has reason to think that the worker died: one that lives renews its lease.
+        """
+
+    @abstractmethod
     def next_due(self, handlers: Iterable[str]) -> timedelta | None:
         """How long until something is there to route, to run by these handlers, or to sweep; None if nothing is."""
 
@@ -221,13 +356,34 @@ class Store(ABC):
     def waiting(self) -> dict[str, int]:
         """How many dispatches wait for each handler."""
 
+    # Dispatches that a broker hands to the workers
+
+    @abstractmethod
+    def enqueue(self, most: Mapping[str, int]) -> list[tuple[int, str]]:
+        """Note due dispatches that could be claimed as waiting in a queue; at most so many of each handler wait.
+
+        Returns the ids with their handlers, in the order of `claim`; no other caller gets the same.
+        """
+
+    @abstractmethod
+    def dequeue(self, dispatch_ids: Iterable[int]) -> None:
+        """Note that these wait in no queue: they could not be put there."""
+
+    @abstractmethod
+    def dequeue_lost(self, handlers: Iterable[str], *, older_than: timedelta, keep: int) -> int:
+        """Note that those of these handlers wait in no queue that should have waited there for so long.
+
+        All but the newest `keep`, which is how many the queue really holds. Returns how many.
+        """
+
     # What a person does with dispatches
 
     @abstractmethod
     def select_events(self, selection: Selection, *, limit: int, after: int = 0) -> list[Event]:
         """Events that were routed to handlers, oldest first, after the one with that id.
 
-        Those that no worker has routed yet are left out, as they are to come; so is what is stale or in conflict.
+        Those that no worker has routed yet are left out, as they are to come; so is what is stale or in conflict, and
+        what was emptied.
         """
 
     @abstractmethod
@@ -245,7 +401,8 @@ class Store(ABC):
     ) -> list[int]:
         """Create new dispatches for recorded events, beside those they had: handler names by event id.
 
-        They let live dispatches go first. The first is due after `wait`, each other one `every` later.
+        They let live dispatches go first. The first is due after `wait`, each other one `every` later. Events that
+        were emptied get none.
         """
 
     @abstractmethod
@@ -328,6 +485,17 @@ class Store(ABC):
         """Remember what a provider said of its budget."""
 
     @abstractmethod
+    def postpone(self, waits: Sequence[tuple[Job, timedelta]]) -> None:
+        """Let due jobs wait for their poll, each so long. Those whose poll was moved meanwhile stay as they are."""
+
+    @abstractmethod
+    def job_times(self, source: str, *, limit: int) -> list[JobTime]:
+        """How long jobs took that were tracked from their beginning and succeeded; the one that ended last at the head.
+
+        Looked for among the newest `limit` jobs of all sources, so that it takes no longer the more there are.
+        """
+
+    @abstractmethod
     def record_poll(self, job: Job, result: PollResult) -> bool:
         """Record how a poll went. True if the provider used a status word not seen for this job before."""
 
@@ -347,53 +515,201 @@ class Store(ABC):
     def job(self, source: str, job_id: str) -> Job | None:
         """One job."""
 
-    # What people look at: newest first
+    # What people look at. Lists are newest first; `before` is the id above the first row that may be shown.
 
     @abstractmethod
     def event(self, event_id: int) -> Event | None:
         """One event."""
 
     @abstractmethod
-    def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
-        """Jobs, as rows."""
+    def event_row(self, event_id: int) -> Row | None:
+        """One event as a row: besides what a list shows its data, its delivery's id and what handlers saved."""
+
+    @abstractmethod
+    def list_events(self, wanted: EventFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        """Events, without their data."""
+
+    @abstractmethod
+    def delivery(self, delivery_id: int) -> Row | None:
+        """One delivery that was let in, as a row: besides what a list shows its headers, and its body as bytes."""
+
+    @abstractmethod
+    def list_deliveries(self, wanted: DeliveryFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        """Deliveries that were let in, without headers and bodies."""
+
+    @abstractmethod
+    def refusal(self, refusal_id: int) -> Row | None:
+        """One delivery in the quarantine, as a row: besides what a list shows its headers, and its body as bytes."""
+
+    @abstractmethod
+    def list_refusals(self, wanted: RefusalFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        """The quarantine, without headers and bodies."""
+
+    @abstractmethod
+    def list_jobs(self, wanted: JobFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        """Jobs. Their `id` is a number of ours, for `before`; `job` is the provider's."""
 
     @abstractmethod
     def list_intents(self, *, source: str | None, limit: int) -> list[Row]:
         """Intents whose outcome is not known, as rows like those of jobs."""
 
     @abstractmethod
-    def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:
-        """Events, as rows."""
-
-    @abstractmethod
-    def list_deliveries(self, *, source: str | None, limit: int) -> list[Row]:
-        """Deliveries that were let in, as rows."""
-
-    @abstractmethod
-    def list_refusals(self, *, source: str | None, limit: int) -> list[Row]:
-        """The quarantine, as rows."""
-
-    @abstractmethod
     def dispatch(self, dispatch_id: int) -> Row | None:
         """One dispatch, as a row."""
 
     @abstractmethod
-    def list_dispatches(
-        self,
-        *,
-        handler: str | None,
-        state: str | None,
-        event_id: int | None,
-        replay_id: str | None = None,
-        limit: int,
-    ) -> list[Row]:
-        """Dispatches, as rows."""
+    def list_dispatches(self, wanted: DispatchFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        """Dispatches."""
 
     @abstractmethod
     def list_attempts(self, dispatch_id: int) -> list[Row]:
         """The attempts of one dispatch, oldest first, as rows."""
 
+    # People, and what they ask for
+
+    @abstractmethod
+    def add_token(
+        self, name: str, digest: str, *, role: Role, scopes: frozenset[Scope], lasts: timedelta | None = None
+    ) -> bool:
+        """Keep a token's digest. False if there is a token of that name; then nothing is changed."""
+
+    @abstractmethod
+    def remove_token(self, name: str) -> bool:
+        """Drop a token; its sessions end with it. False if there is none of that name."""
+
+    @abstractmethod
+    def tokens(self) -> list[Token]:
+        """All tokens, by name; those that expired too."""
+
+    @abstractmethod
+    def token(self, digest: str) -> Token | None:
+        """The token with that digest; None if there is none, or it expired."""
+
+    @abstractmethod
+    def note_use(self, name: str) -> None:
+        """Note that a token was used; at most once a minute is that written."""
+
+    @abstractmethod
+    def open_session(self, digest: str, *, token_digest: str, lasts: timedelta) -> None:
+        """Keep a session's digest. Of one token the newest hundred are kept."""
+
+    @abstractmethod
+    def session(self, digest: str) -> Token | None:
+        """The token that a session was opened with; None if there is none, or either of them expired."""
+
+    @abstractmethod
+    def close_session(self, digest: str) -> None:
+        """End a session."""
+
+    @abstractmethod
+    def begin_request(self, token: str, key: str, *, fingerprint: str, keep: timedelta) -> KeptAnswer | None:
+        """Note that a request with an idempotency key has begun; what is kept of it, if it had begun before.
+
+        What began longer than `keep` ago is forgotten.
+        """
+
+    @abstractmethod
+    def keep_answer(self, token: str, key: str, *, status: int, body: str) -> None:
+        """Keep the answer to a request that has begun."""
+
+    @abstractmethod
+    def forget_request(self, token: str, key: str) -> None:
+        """Forget a request that has begun and did nothing, so that it can be made again."""
+
+    @abstractmethod
+    def pause_handler(self, handler: str, *, paused: bool) -> None:
+        """Keep a handler's dispatches waiting from now on, or let them run again. What runs goes on."""
+
+    @abstractmethod
+    def pause_source(self, source: str, *, paused: bool) -> None:
+        """Ask about no job of a source from now on, or do so again. Its webhooks come in all the while."""
+
+    @abstractmethod
+    def source_paused_at(self, source: str) -> datetime | None:
+        """Since when a person has kept a source from being asked; None unless it is paused."""
+
+    @abstractmethod
+    def poll_soon(self, source: str, job_id: str) -> bool:
+        """Make an open job due for a poll now. False if there is no such job, or it has ended."""
+
+    @abstractmethod
+    def refuse_again(self, refusal_id: int, *, reason: str, hint: str) -> bool:
+        """Note why a delivery in the quarantine is refused now. False if it is no longer there."""
+
+    @abstractmethod
+    def release(self, refusal_id: int) -> bool:
+        """Drop a delivery from the quarantine, as it was taken in. False if it is no longer there."""
+
+    # Figures
+
+    @abstractmethod
+    def figures(self) -> Figures:
+        """How everything stands now."""
+
+    @abstractmethod
+    def requests_left(self, source: str, *, budget: Budget, learn: bool) -> int:
+        """How many requests a source may still make now, as for `claim_polls`."""
+
+    @abstractmethod
+    def webhook_health(self, sources: Iterable[str]) -> list[WebhookHealth]:
+        """Whether the webhooks of these sources come, judged by their newest jobs that ended."""
+
+    @abstractmethod
+    def count_refused(self, *, since: datetime) -> list[Refused]:
+        """How many deliveries came into the quarantine since then, by source and reason."""
+
+    @abstractmethod
+    def count_by_minute(self, *, since: datetime) -> list[EventCount]:
+        """How many events were recorded in each minute since then, oldest first, by source and status.
+
+        Only the newest `NEWEST_COUNTED` are counted: where they do not reach back so far, the first minute is partial.
+        """
+
+    @abstractmethod
+    def spending(self, *, since: datetime) -> list[Spending]:
+        """What jobs that ended since then cost, by source, kind and outcome; only among the `NEWEST_EVENTS`."""
+
+    @abstractmethod
+    def workers(self) -> list[Worker]:
+        """Who runs dispatches now, by name."""
+
+    @abstractmethod
+    def last_turns(self) -> dict[str, datetime]:
+        """When each turn was taken last, by its name."""
+
+    @abstractmethod
+    def examine(self, *, within: timedelta) -> Examined:
+        """Look for damage and for settings that could lose what is acknowledged, as far as there is time."""
+
+    # Alerts
+
+    @abstractmethod
+    def alerts(self) -> list[Alert]:
+        """What is wrong, or is over and nobody was told yet; oldest first."""
+
+    @abstractmethod
+    def keep_alert(self, alert: Alert) -> None:
+        """Keep an alert, in place of the one with the same cause."""
+
+    @abstractmethod
+    def drop_alert(self, cause: str) -> None:
+        """Forget an alert."""
+
+    # What is old goes
+
+    @abstractmethod
+    def prune(self, what: Prunable, *, older_than: timedelta, dry_run: bool = False) -> Iterator[int]:
+        """Remove what is older, some at a time; gives after each commit how much that was.
+
+        With `dry_run` nothing is changed, and it gives how much it would be. PostgreSQL keeps deliveries until the
+        whole month is older. Jobs and events wait until their dispatches are gone.
+        """
+
     # Between processes
+
+    @abstractmethod
+    def claim_turn(self, name: str, *, every: timedelta) -> bool:
+        """Whether the caller is to do now what this name stands for: of all callers, at most one in any `every` is."""
 
     @abstractmethod
     def wake(self) -> None:

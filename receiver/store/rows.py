@@ -6,33 +6,41 @@ change numbers and the order of names.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from receiver.clock import from_text, to_text
 from receiver.models import (
+    Alert,
     Claim,
     Event,
     Failure,
     Hold,
     Intent,
     Job,
+    JobTime,
+    KeptAnswer,
     KeySet,
     Limits,
     Origin,
     Output,
+    Role,
     Schedule,
+    Scope,
     Standing,
     State,
     Status,
+    Token,
     Trust,
     Via,
     standing,
 )
 from receiver.outcomes import Decision, Outcome
-from receiver.store.base import PollResult, Record, Refusal, Row, Selection
+from receiver.store.base import Filter, Page, PollResult, Record, Refusal, Row, Selection, Verdict
+from receiver.store.search import Span
 
 _JSON = frozenset(["metadata", "outputs", "failure", "data", "results", "result", "headers"])
 _LONGEST_ERROR = 4000
@@ -42,6 +50,8 @@ class Kept(Protocol):
     """One row as a database gives it."""
 
     def __getitem__(self, name: str, /) -> Any: ...
+
+    def keys(self) -> Iterable[str]: ...
 
 
 # Rows made into values
@@ -66,6 +76,8 @@ def event_of(row: Kept) -> Event:
         via=Via(row["via"]),
         standing=Standing(row["standing"]),
         recorded_at=_moment(row["recorded_at"]),
+        emptied=row["emptied_at"] is not None,
+        traceparent=row["traceparent"],
     )
 
 
@@ -93,6 +105,18 @@ def job_of(row: Kept) -> Job:
     )
 
 
+def job_time_of(row: Kept) -> JobTime | None:
+    """How long a job took; None if it may have ended long before it was noticed."""
+    created_at, finished_at = from_text(row["created_at"]), from_text(row["finished_at"])
+    open_at, ended_at = _moment(row["open_at"]) or created_at, _moment(row["ended_at"])
+    if ended_at is not None and ended_at >= open_at:
+        took = ended_at - created_at
+        return JobTime(row["kind"], open_until=took, ended_by=took, called_back=ended_at == finished_at)
+    if row["unwatched"]:
+        return None
+    return JobTime(row["kind"], open_until=open_at - created_at, ended_by=finished_at - created_at)
+
+
 def claim_of(row: Kept, event: Kept, job: Kept | None, *, probe: bool) -> Claim:
     return Claim(
         id=row["id"],
@@ -103,11 +127,16 @@ def claim_of(row: Kept, event: Kept, job: Kept | None, *, probe: bool) -> Claim:
         event=event_of(event),
         job=job_of(job) if job is not None else None,
         probe=probe,
+        due_at=from_text(row["due_at"]),
     )
 
 
 def hold_of(row: Kept) -> Hold:
-    return Hold(failure_count=row["failure_count"], parked_until=_moment(row["parked_until"]))
+    return Hold(
+        failure_count=row["failure_count"],
+        parked_until=_moment(row["parked_until"]),
+        paused_at=_moment(row["paused_at"]),
+    )
 
 
 def intent_of(row: Kept) -> Intent:
@@ -125,9 +154,55 @@ def key_set_of(row: Kept) -> KeySet:
     return KeySet(keys=tuple(json.loads(row["keys"])), fetched_at=from_text(row["fetched_at"]))
 
 
+def token_of(row: Kept) -> Token:
+    return Token(
+        name=row["name"],
+        role=Role(row["role"]),
+        scopes=frozenset(Scope(scope) for scope in json.loads(row["scopes"])),
+        created_at=from_text(row["created_at"]),
+        expires_at=_moment(row["expires_at"]),
+        last_used_at=_moment(row["last_used_at"]),
+    )
+
+
+def kept_answer_of(row: Kept) -> KeptAnswer:
+    return KeptAnswer(
+        fingerprint=row["fingerprint"],
+        status=row["status"],
+        body=row["body"],
+        began_at=from_text(row["began_at"]),
+    )
+
+
+def alert_of(row: Kept) -> Alert:
+    return Alert(
+        cause=row["cause"],
+        summary=row["summary"],
+        since=from_text(row["since"]),
+        told_at=_moment(row["told_at"]),
+        over_at=_moment(row["over_at"]),
+    )
+
+
 def shown(row: Mapping[str, Any]) -> Row:
     """A row for people and programs to read."""
     return {name: json.loads(value) if name in _JSON and value is not None else value for name, value in row.items()}
+
+
+def delivery_row(row: Mapping[str, Any]) -> Row:
+    """A delivery for people and programs to read, unpacked if it was packed: then its headers are empty text."""
+    if row["headers"]:
+        return shown(row)
+    headers, _, body = zlib.decompress(row["body"]).partition(b"\n")
+    return shown({**row, "headers": headers, "body": body})
+
+
+def page_of(rows: Sequence[Mapping[str, Any]], limit: int, searched: Span) -> Page:
+    """A page, of one row more than it may have, which says whether another one follows."""
+    some = [shown(row) for row in rows[:limit]]
+    if len(rows) > limit:
+        return Page(rows=some, next=some[-1]["id"])
+    return Page(rows=some, next=searched.floor if searched.more else None)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -138,7 +213,11 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def delivery_values(record: Record, now: datetime) -> dict[str, Any]:
+    """What a delivery led to can be read in its events; how it came in is kept packed where there are any."""
     delivery = record.delivery
+    headers, body = json.dumps(dict(delivery.headers)), delivery.body
+    if record.verdict is Verdict.RECORDED:
+        headers, body = "", zlib.compress(headers.encode() + b"\n" + body)
     return {
         "source": delivery.source,
         "via": delivery.via,
@@ -146,8 +225,8 @@ def delivery_values(record: Record, now: datetime) -> dict[str, Any]:
         "verdict": record.verdict,
         "note": record.note,
         "path": delivery.path,
-        "headers": json.dumps(dict(delivery.headers)),
-        "body": delivery.body,
+        "headers": headers,
+        "body": body,
         "received_at": to_text(delivery.received_at),
         "now": to_text(now),
     }
@@ -197,6 +276,7 @@ def event_values(event: Event, delivery_id: int, now: datetime) -> dict[str, Any
         "data": json.dumps(event.data),
         "occurred_at": event.occurred_at and to_text(event.occurred_at),
         "delivery_id": delivery_id,
+        "traceparent": event.traceparent,
         "dispatched": event.standing.dispatched,
         "now": to_text(now),
     }
@@ -234,6 +314,15 @@ def job_values(
     }
 
 
+def told_end(event: Event, now: datetime) -> str | None:
+    """When a job ended, if its event tells: a webhook by its coming, a poll's answer by what the provider says."""
+    if event.via is Via.WEBHOOK:
+        return to_text(now)
+    # The provider's clock is another than ours.
+    past = event.occurred_at is not None and event.occurred_at < now
+    return to_text(event.occurred_at) if event.occurred_at is not None and past else None
+
+
 def poll_values(result: PollResult, now: datetime) -> dict[str, Any]:
     # A terminal status arrives with its event; only that closes a job.
     status = result.status if result.status is not None and not result.status.terminal else None
@@ -248,6 +337,7 @@ def poll_values(result: PollResult, now: datetime) -> dict[str, Any]:
         "reference": result.reference,
         "deadline": result.deadline_at and to_text(result.deadline_at),
         "incomplete": result.incomplete,
+        "open": result.open,
         "missing": result.missing,
     }
 
@@ -280,6 +370,16 @@ def limit_values(source: str, limits: Limits, now: datetime) -> dict[str, Any]:
     }
 
 
+def alert_values(alert: Alert) -> dict[str, Any]:
+    return {
+        "cause": alert.cause,
+        "summary": alert.summary,
+        "since": to_text(alert.since),
+        "told_at": alert.told_at and to_text(alert.told_at),
+        "over_at": alert.over_at and to_text(alert.over_at),
+    }
+
+
 def selection_values(selection: Selection) -> dict[str, Any]:
     return {
         "source": selection.source,
@@ -290,6 +390,11 @@ def selection_values(selection: Selection) -> dict[str, Any]:
         "until": selection.until and to_text(selection.until),
         "error": selection.error,
     }
+
+
+def filter_values(wanted: Filter) -> dict[str, Any]:
+    values = asdict(wanted)
+    return {name: to_text(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def object_text(metadata: Mapping[str, Any] | None) -> str:

@@ -1,9 +1,12 @@
 """What every database decides alike: how much of a budget is left, and how long a handler stays parked."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from receiver.clock import to_text
-from receiver.models import Budget
+from receiver.models import Budget, Claim
+from receiver.outcomes import Decision, Outcome
 from receiver.store.rows import Kept
 
 SECOND_CHANCE = timedelta(minutes=10)
@@ -34,6 +37,41 @@ def requests_left(budget: Budget, sent: int, told: Kept | None, *, learn: bool, 
     if told["remaining"] is not None and told["resets_at"] is not None and told["resets_at"] > to_text(now):
         left = min(left, told["remaining"])
     return left, count
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """How a handler fared of late: failures in a row, how often it was parked meanwhile, and until when it is."""
+
+    failure_count: int = 0
+    park_count: int = 0
+    parked_until: str | None = None
+
+
+def judged(
+    trouble: Trouble, ended: Iterable[tuple[Claim, Outcome]], park_after: int | None, now: datetime
+) -> Trouble:
+    """How one handler fares after these attempts: too many failures in a row park it, and once it works it is free."""
+    failures, parks, until = trouble.failure_count, trouble.park_count, trouble.parked_until
+    for claim, outcome in ended:
+        if outcome.failed:
+            failures += 1
+            too_many = park_after is not None and failures >= park_after and until is None
+            if claim.probe or too_many:
+                until = to_text(now + parked_for(parks))
+                parks += 1
+        # A dead letter that the handler asked for says nothing of whether it works.
+        elif outcome.decision is not Decision.DEAD and failures > 0:
+            failures, parks, until = 0, 0, None
+    return Trouble(failures, parks, until)
+
+
+def by_handler(ended: Iterable[tuple[Claim, Outcome]]) -> dict[str, list[tuple[Claim, Outcome]]]:
+    """Attempts by their handlers, by name: whoever locks one row after another does so in this order."""
+    own: dict[str, list[tuple[Claim, Outcome]]] = {}
+    for claim, outcome in sorted(ended, key=lambda each: each[0].handler):
+        own.setdefault(claim.handler, []).append((claim, outcome))
+    return own
 
 
 def parked_for(park_count: int) -> timedelta:

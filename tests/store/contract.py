@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from receiver.clock import to_text
+from receiver.clock import from_text, to_text
 from receiver.models import (
     Budget,
     Claim,
@@ -36,7 +36,22 @@ from receiver.models import (
 )
 from receiver.outcomes import Decision, Outcome
 from receiver.providers.base import event_key
-from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store, Verdict
+from receiver.store.base import (
+    DeliveryFilter,
+    DispatchFilter,
+    EventFilter,
+    JobFilter,
+    Page,
+    PollResult,
+    Receipt,
+    Record,
+    Refusal,
+    RefusalFilter,
+    Row,
+    Selection,
+    Store,
+    Verdict,
+)
 from tests.watch import eventually
 
 SOURCE = "creative"
@@ -44,6 +59,7 @@ HANDLER = "archive"
 AT = datetime(2026, 3, 9, 16, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 HALF_A_DAY = timedelta(hours=12)
 LAPSED = timedelta(seconds=-1)
 DUE = Schedule(first=timedelta(0), every={timedelta(0): timedelta(seconds=10)}, deadline=HOUR)
@@ -57,6 +73,7 @@ CANCEL = Outcome(decision=Decision.CANCEL, error="not for us")
 RETRY = Outcome(decision=Decision.RETRY, error="no answer")
 RETRY_LATER = replace(RETRY, wait=HOUR)
 SNOOZE = Outcome(decision=Decision.SNOOZE)
+FAILED = replace(RETRY_LATER, failed=True)
 
 
 def an_event(job_id: str | None = "job_1", status: Status | None = Status.SUCCEEDED, **changes: Any) -> Event:
@@ -168,7 +185,7 @@ def the_dispatch(store: Store) -> Row:
 
 
 def all_dispatches(store: Store) -> list[Row]:
-    return store.list_dispatches(handler=None, state=None, event_id=None, limit=MANY)
+    return store.list_dispatches(limit=MANY).rows
 
 
 def the_job(store: Store, job_id: str = "job_1") -> Any:
@@ -178,11 +195,18 @@ def the_job(store: Store, job_id: str = "job_1") -> Any:
 
 
 def all_deliveries(store: Store) -> list[Row]:
-    return store.list_deliveries(source=None, limit=MANY)
+    """Whole, newest first."""
+    return [store.delivery(row["id"]) for row in store.list_deliveries(limit=MANY).rows]  # type: ignore[misc]
 
 
 def all_events(store: Store) -> list[Row]:
-    return store.list_events(source=None, job_id=None, status=None, limit=MANY)
+    """Whole, newest first."""
+    return [store.event_row(row["id"]) for row in store.list_events(limit=MANY).rows]  # type: ignore[misc]
+
+
+def all_refusals(store: Store) -> list[Row]:
+    """Whole, newest first."""
+    return [store.refusal(row["id"]) for row in store.list_refusals(limit=MANY).rows]  # type: ignore[misc]
 
 
 def track(store: Store, *job_ids: str, schedule: Schedule = DUE) -> None:
@@ -209,6 +233,18 @@ def claim_polls(
 ) -> list[str]:
     jobs = store.claim_polls(SOURCE, budget=budget, learn=learn, limit=limit, lease=lease)
     return [job.job_id for job in jobs]
+
+
+def poll_open(store: Store, *, wait: timedelta) -> None:
+    """Ask about the one job that is due, and hear that it goes on."""
+    [job_id] = claim_polls(store)
+    store.record_poll(the_job(store, job_id), PollResult(wait=wait, status=Status.RUNNING, open=True))
+
+
+def poll_ended(store: Store, **told: Any) -> None:
+    """Ask about the one job that is due, and hear that it has succeeded."""
+    [job_id] = claim_polls(store)
+    store.receive(a_record(an_event(job_id, **told), via=Via.POLL))
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
@@ -241,6 +277,13 @@ class StoreContract:
 
         assert not receipt.repeated
         assert [event.key for event in receipt.events] == ["job_1:succeeded"]
+
+    def test_an_event_keeps_the_step_of_the_trace_that_recorded_it(self, store, open_store):
+        step = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+        [event] = store.receive(a_record(an_event(traceparent=step))).events
+
+        assert open_store().event(event.id).traceparent == step
 
     def test_what_was_received_is_there_for_others(self, store, open_store):
         receipt = store.receive(a_record(an_event()))
@@ -352,10 +395,15 @@ class StoreContract:
 
     def test_stores_that_bring_the_same_make_one_event(self, store, open_store):
         stores = [store, open_store()]
+        records = [a_record(an_event(f"vgen_{number}")) for number in range(50)]
 
-        receipts = at_once(*[lambda store=store: store.receive(a_record(an_event())) for store in stores])
+        rounds = [
+            at_once(*[lambda store=store, record=record: store.receive(record) for store in stores])
+            for record in records
+        ]
 
-        assert sorted(receipt.repeated for receipt in receipts) == [False, True]
+        assert {receipt.repeated for receipts in rounds for receipt in receipts} == {False, True}
+        assert all(sum(receipt.repeated for receipt in receipts) == 1 for receipts in rounds)
 
     # What an event means for its job
 
@@ -447,7 +495,7 @@ class StoreContract:
     def test_a_notice_has_no_job(self, store):
         store.receive(a_record(an_event(None, None, key="credits-low", type="credits.low", raw_status=None)))
 
-        assert store.list_jobs(source=None, status=None, open_only=False, limit=MANY) == []
+        assert store.list_jobs(limit=MANY).rows == []
 
     # Words that nobody knows
 
@@ -625,7 +673,7 @@ class StoreContract:
             store.receive(a_hint(an_event(f"job_{number}")))
         store.receive(a_hint(an_event(source="other")))
 
-        counts = Counter(row["source"] for row in store.list_jobs(source=None, status=None, open_only=True, limit=MANY))
+        counts = Counter(row["source"] for row in store.list_jobs(JobFilter(open=True), limit=MANY).rows)
         assert counts == {SOURCE: 3, "other": 1}
 
     def test_says_which_hints_found_no_room(self, open_store):
@@ -733,7 +781,7 @@ class StoreContract:
     def test_keeps_refused_deliveries_with_the_reason(self, store):
         store.quarantine(refusals(1), max_count=10)
 
-        [row] = store.list_refusals(source=None, limit=MANY)
+        [row] = all_refusals(store)
         kept = row["source"], row["reason"], row["hint"], row["body"], row["path"]
         assert kept == (SOURCE, "signature_mismatch", "no secret fits", b"0", "/webhooks/x")
 
@@ -742,14 +790,14 @@ class StoreContract:
         store.quarantine(refusals(10), max_count=3)
         store.quarantine(refusals(1), max_count=3)
 
-        rows = store.list_refusals(source=SOURCE, limit=MANY)
+        rows = [row for row in all_refusals(store) if row["source"] == SOURCE]
         assert [row["body"] for row in rows] == [b"0", b"9", b"8"]
-        assert len(store.list_refusals(source="other", limit=MANY)) == 1
+        assert len(store.list_refusals(RefusalFilter(source="other"), limit=MANY).rows) == 1
 
     def test_keeps_no_refusals_where_none_are_wanted(self, store):
         store.quarantine(refusals(3), max_count=0)
 
-        assert store.list_refusals(source=None, limit=MANY) == []
+        assert store.list_refusals(limit=MANY).rows == []
 
     # Jobs that are expected
 
@@ -891,7 +939,7 @@ class StoreContract:
     def test_an_intent_is_no_job(self, store):
         intend(store)
 
-        assert store.list_jobs(source=None, status=None, open_only=False, limit=MANY) == []
+        assert store.list_jobs(limit=MANY).rows == []
 
     def test_an_intent_spends_a_request_of_the_budget(self, store):
         track(store, "job_1", "job_2")
@@ -1367,6 +1415,124 @@ class StoreContract:
 
         assert len({claimed.idempotency_key for claimed in claim(store, 10)}) == 2
 
+    # Attempts end together
+
+    def test_each_of_several_gets_its_own_outcome(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(4)])
+        outcomes = [DONE, RETRY_LATER, CANCEL, replace(DEAD, error="\0 夜")]
+
+        states = store.finish_all(list(zip(claim(store, 4), outcomes, strict=True)))
+
+        assert states == [State.DONE, State.PENDING, State.CANCELLED, State.DEAD]
+        rows = sorted(all_dispatches(store), key=lambda row: row["job"])
+        assert [(row["state"], row["error"]) for row in rows] == [
+            ("done", None),
+            ("pending", "no answer"),
+            ("cancelled", "not for us"),
+            ("dead", "\0 夜"),
+        ]
+        assert [[each["outcome"] for each in store.list_attempts(row["id"])] for row in rows] == [
+            ["done"],
+            ["retry"],
+            ["cancel"],
+            ["dead"],
+        ]
+
+    def test_one_whose_lease_was_lost_harms_no_other(self, store):
+        dispatch(store, an_event("job_1"), an_event("job_2"), an_event("job_3"))
+        [frozen] = claim(store, lease=LAPSED)
+        store.sweep()
+        [_, *own] = claim(store, 3)
+
+        states = store.finish_all([(own[0], DONE), (frozen, DEAD), (own[1], DONE)])
+
+        assert states == [State.DONE, None, State.DONE]
+        assert [row["outcome"] for row in store.list_attempts(frozen.id)] == ["lost"]
+
+    def test_a_dispatch_that_was_lost_and_taken_again_ends_once(self, store):
+        dispatch(store, an_event())
+        [lost] = claim(store, lease=LAPSED)
+        store.sweep()
+        [taken] = claim(store)
+
+        assert store.finish_all([(lost, DEAD), (taken, DONE)]) == [None, State.DONE]
+        assert [row["outcome"] for row in store.list_attempts(taken.id)] == ["lost", "done"]
+
+    @pytest.mark.parametrize(
+        ("outcomes", "failure_count", "parked"),
+        [
+            pytest.param([FAILED, FAILED, FAILED], 3, True, id="in-a-row"),
+            pytest.param([FAILED, FAILED, DONE, FAILED], 1, False, id="a-success-in-between"),
+            pytest.param([FAILED, FAILED, DEAD, FAILED], 3, True, id="a-dead-letter-in-between"),
+            pytest.param([DONE, FAILED, FAILED], 2, False, id="too-few"),
+            pytest.param([FAILED, FAILED, FAILED, DONE], 0, False, id="a-success-at-the-end"),
+        ],
+    )
+    def test_those_that_end_together_park_their_handler_by_their_order(self, store, outcomes, failure_count, parked):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(len(outcomes))])
+
+        ended = list(zip(claim(store, len(outcomes)), outcomes, strict=True))
+        store.finish_all(ended, park_after={HANDLER: 3})
+
+        hold = store.hold(HANDLER)
+        assert (hold.failure_count, hold.parked_until is not None) == (failure_count, parked)
+
+    def test_the_failures_of_one_handler_park_no_other(self, store):
+        dispatch(store, an_event("job_1"), an_event("job_2"), handlers=[HANDLER, "other"])
+        own, others = claim(store, 2), claim(store, 2, handler="other")
+
+        ended = [(own[0], FAILED), (others[0], DONE), (own[1], FAILED), (others[1], FAILED)]
+        store.finish_all(ended, park_after={HANDLER: 2, "other": 2})
+
+        assert [store.hold(name).failure_count for name in (HANDLER, "other")] == [2, 1]
+        assert [store.hold(name).parked_until is not None for name in (HANDLER, "other")] == [True, False]
+
+    def test_many_end_together(self, store):
+        dispatch(store, *[an_event(f"job_{number}") for number in range(200)])
+
+        states = store.finish_all([(claimed, DONE) for claimed in claim(store, 200)])
+
+        assert states == [State.DONE] * 200
+        assert all(len(store.list_attempts(row["id"])) == 1 for row in all_dispatches(store))
+
+    def test_nothing_ends(self, store):
+        assert store.finish_all([]) == []
+
+    # What has not begun is given back
+
+    def test_what_is_given_back_is_due_again_and_no_attempt_was_made(self, store):
+        dispatch(store, an_event())
+        [first] = claim(store)
+
+        store.give_back([first])
+
+        assert store.list_attempts(first.id) == []
+        [again] = claim(store)
+        assert (again.id, again.attempt, again.token == first.token) == (first.id, 1, False)
+
+    def test_what_is_given_back_keeps_its_place_before_what_is_newer(self, store):
+        dispatch(store, an_event(status=Status.RUNNING), an_event(status=Status.SUCCEEDED))
+        [first] = claim(store, 2)
+
+        store.give_back([first])
+
+        assert [claimed.id for claimed in claim(store, 2)] == [first.id]
+
+    def test_gives_back_nothing_that_was_lost(self, store):
+        dispatch(store, an_event())
+        [frozen] = claim(store, lease=LAPSED)
+        store.sweep()
+        [other] = claim(store)
+
+        store.give_back([frozen])
+
+        assert store.finish(other, DONE) is State.DONE
+
+    def test_gives_back_nothing(self, store):
+        store.give_back([])
+
+        assert claim(store) == []
+
     # Leases
 
     def test_keeps_a_lease_that_has_not_ended(self, store):
@@ -1384,6 +1550,14 @@ class StoreContract:
         [second] = claim(store)
         assert (second.id, second.attempt, second.idempotency_key) == (first.id, 2, first.idempotency_key)
 
+    def test_frees_no_other_with_it(self, store):
+        dispatch(store, an_event("vgen_1"), an_event("vgen_2"))
+        [lapsed] = claim(store, 1, lease=LAPSED)
+        claim(store, 1, lease=HOUR)
+
+        assert store.sweep() == 1
+        assert [freed.id for freed in claim(store)] == [lapsed.id]
+
     def test_leaves_the_callers_own_alone(self, store):
         dispatch(store, an_event("job_1"), an_event("job_2"))
         [own, other] = claim(store, 2, lease=LAPSED)
@@ -1398,7 +1572,7 @@ class StoreContract:
             claim(store, 20, lease=LAPSED)
             store.sweep()
 
-        rows = store.list_dispatches(handler=None, state="pending", event_id=None, limit=MANY)
+        rows = store.list_dispatches(DispatchFilter(state="pending"), limit=MANY).rows
         # The store's clock counts milliseconds, of which they are spread over a thousand.
         assert len({row["due_at"] for row in rows}) > 10
 
@@ -1665,7 +1839,7 @@ class StoreContract:
         ids = [new for _ in range(2) for new in replay(store, event, "archive", "new")]
 
         assert len(set(ids)) == 4
-        rows = store.list_dispatches(handler=None, state=None, event_id=event.id, limit=MANY)
+        rows = store.list_dispatches(DispatchFilter(event_id=event.id), limit=MANY).rows
         assert Counter(row["handler"] for row in rows) == {"archive": 3, "new": 2}
 
     def test_an_event_that_was_replayed_before_it_was_routed_is_routed(self, store):
@@ -1682,7 +1856,7 @@ class StoreContract:
         replay(store, event, replay_id="other")
         [replayed] = replay(store, event, replay_id="first")
 
-        rows = store.list_dispatches(handler=None, state=None, event_id=None, replay_id="first", limit=MANY)
+        rows = store.list_dispatches(DispatchFilter(replay_id="first"), limit=MANY).rows
 
         assert [(row["id"], row["replay_id"]) for row in rows] == [(replayed, "first")]
 
@@ -1897,6 +2071,157 @@ class StoreContract:
         claim_polls(store, lease=LAPSED)
 
         assert claim_polls(store) == ["job_1"]
+
+    def test_a_job_that_is_to_wait_is_not_due(self, store):
+        track(store, "job_1", "job_2")
+
+        store.postpone([(the_job(store, "job_1"), HOUR)])
+
+        assert claim_polls(store) == ["job_2"]
+        assert the_job(store, "job_1").next_poll_at - the_job(store, "job_1").created_at >= HOUR
+
+    def test_a_job_that_was_made_due_meanwhile_does_not_wait(self, store):
+        track(store, "job_1", schedule=NOT_DUE)
+        known = the_job(store)
+        store.receive(a_hint(an_event()))
+
+        store.postpone([(known, HOUR)])
+
+        assert claim_polls(store) == ["job_1"]
+
+    def test_a_webhook_tells_when_a_job_ended(self, store, let_pass):
+        track(store, "job_1")
+        let_pass(MINUTE)
+
+        store.receive(a_record(an_event()))
+
+        [took] = store.job_times(SOURCE, limit=MANY)
+        assert took.kind == "video"
+        assert took.open_until == took.ended_by == pytest.approx(MINUTE, abs=SECOND)
+        assert took.called_back
+
+    def test_a_poll_tells_that_a_job_ended_since_the_one_that_found_it_open(self, store, let_pass):
+        track(store, "job_1")
+        let_pass(MINUTE)
+        poll_open(store, wait=MINUTE)
+        let_pass(MINUTE)
+
+        poll_ended(store)
+
+        [took] = store.job_times(SOURCE, limit=MANY)
+        assert took.open_until == pytest.approx(MINUTE, abs=SECOND)
+        assert took.ended_by == pytest.approx(2 * MINUTE, abs=SECOND)
+        assert not took.called_back
+
+    def test_the_first_poll_tells_that_a_job_ended_since_its_beginning(self, store, let_pass):
+        track(store, "job_1", schedule=replace(DUE, first=MINUTE))
+        let_pass(MINUTE)
+
+        poll_ended(store)
+
+        [took] = store.job_times(SOURCE, limit=MANY)
+        assert took.open_until == timedelta(0)
+        assert took.ended_by == pytest.approx(MINUTE, abs=SECOND)
+
+    def test_what_the_provider_says_of_the_end_counts(self, store, let_pass):
+        track(store, "job_1")
+        let_pass(2 * MINUTE)
+
+        poll_ended(store, occurred_at=the_job(store).created_at + MINUTE)
+
+        [took] = store.job_times(SOURCE, limit=MANY)
+        assert (took.open_until, took.ended_by, took.called_back) == (MINUTE, MINUTE, False)
+
+    @pytest.mark.parametrize("off", [-HOUR, HOUR], ids=["before-it-began", "in-the-future"])
+    def test_what_the_provider_says_of_the_end_does_not_count_if_it_cannot_be(self, store, let_pass, off):
+        track(store, "job_1", schedule=replace(DUE, first=MINUTE))
+        let_pass(MINUTE)
+
+        poll_ended(store, occurred_at=the_job(store).created_at + off)
+
+        [took] = store.job_times(SOURCE, limit=MANY)
+        assert took.open_until == timedelta(0)
+        assert took.ended_by == pytest.approx(MINUTE, abs=SECOND)
+
+    def test_a_poll_that_came_late_does_not_tell_how_long_a_job_took(self, store, let_pass):
+        track(store, "job_1", schedule=replace(DUE, first=MINUTE))
+        let_pass(HOUR)
+
+        poll_ended(store)
+
+        assert store.job_times(SOURCE, limit=MANY) == []
+
+    @pytest.mark.parametrize(
+        "failed",
+        [
+            pytest.param(PollResult(wait=MINUTE, error="HTTP 500"), id="no-answer"),
+            pytest.param(PollResult(wait=MINUTE, error="HTTP 404", missing=True), id="missing"),
+        ],
+    )
+    def test_a_poll_after_one_that_failed_does_not_tell_how_long_a_job_took(self, store, let_pass, failed):
+        track(store, "job_1")
+        claim_polls(store)
+        store.record_poll(the_job(store), failed)
+        let_pass(MINUTE)
+
+        poll_ended(store)
+
+        assert store.job_times(SOURCE, limit=MANY) == []
+
+    def test_a_job_that_is_found_open_is_watched_again(self, store, let_pass):
+        track(store, "job_1")
+        let_pass(HOUR)
+        poll_open(store, wait=MINUTE)
+        let_pass(MINUTE)
+
+        poll_ended(store)
+
+        [took] = store.job_times(SOURCE, limit=MANY)
+        assert took.open_until == pytest.approx(HOUR, abs=SECOND)
+
+    def test_an_answer_that_leads_elsewhere_does_not_say_that_a_job_is_open(self, store, let_pass):
+        track(store, "job_1", schedule=replace(DUE, first=MINUTE))
+        let_pass(MINUTE)
+        claim_polls(store)
+        store.record_poll(the_job(store), PollResult(wait=timedelta(0), status=Status.RUNNING))
+
+        poll_ended(store)
+
+        [took] = store.job_times(SOURCE, limit=MANY)
+        assert took.open_until == timedelta(0)
+
+    def test_tells_how_long_those_took_that_succeeded_and_whose_beginning_is_known(self, store, let_pass):
+        track(store, "tracked", "failed", "open")
+        store.receive(a_record(an_event("told_of", Status.RUNNING)))
+        store.receive(a_record(an_event("at_once")))
+        track(store, "at_once")
+        store.track("other", "elsewhere", kind="video", schedule=DUE)
+        let_pass(MINUTE)
+
+        for job_id in ("tracked", "told_of"):
+            store.receive(a_record(an_event(job_id)))
+        store.receive(a_record(an_event("failed", Status.FAILED)))
+        store.receive(a_record(an_event("elsewhere", source="other")))
+
+        assert len(store.job_times(SOURCE, limit=MANY)) == 1
+
+    def test_the_job_that_ended_last_is_told_of_first(self, store, let_pass):
+        track(store, "job_1", "job_2", "job_3")
+        for job_id in ("job_2", "job_3", "job_1"):
+            let_pass(MINUTE)
+            store.receive(a_record(an_event(job_id)))
+
+        took = [round(time.ended_by / MINUTE) for time in store.job_times(SOURCE, limit=MANY)]
+
+        assert took == [3, 2, 1]
+
+    def test_looks_at_the_newest_jobs_only(self, store, let_pass):
+        track(store, "job_1", "job_2", "job_3")
+        let_pass(MINUTE)
+        for job_id in ("job_1", "job_3"):
+            store.receive(a_record(an_event(job_id)))
+
+        assert [len(store.job_times(SOURCE, limit=limit)) for limit in (2, 3)] == [1, 2]
 
     def test_threads_never_claim_the_same_poll(self, store):
         track(store, *[f"job_{number}" for number in range(20)])
@@ -2242,10 +2567,16 @@ class StoreContract:
         ("wanted", "job_ids"),
         [
             pytest.param({}, ["job_2", "job_1", "job_0"], id="newest-first"),
-            pytest.param({"limit": 1}, ["job_2"], id="limit"),
             pytest.param({"source": "other"}, ["job_1"], id="source"),
             pytest.param({"status": "succeeded"}, ["job_0"], id="status"),
-            pytest.param({"open_only": True}, ["job_2", "job_1"], id="open"),
+            pytest.param({"status": "queued"}, ["job_2", "job_1"], id="status-open"),
+            pytest.param({"status": "lost"}, [], id="status-rare"),
+            pytest.param({"open": True}, ["job_2", "job_1"], id="open"),
+            pytest.param({"open": True, "source": "other"}, ["job_1"], id="open-and-source"),
+            pytest.param({"overdue": True}, ["job_2", "job_1"], id="overdue"),
+            pytest.param({"kind": "image"}, [], id="kind"),
+            pytest.param({"job_id": "job_1"}, ["job_1"], id="job"),
+            pytest.param({"job_id": "job_1", "source": SOURCE}, [], id="job-and-source"),
         ],
     )
     def test_lists_jobs(self, store, wanted, job_ids):
@@ -2253,7 +2584,7 @@ class StoreContract:
         store.track("other", "job_1", kind="video", schedule=DUE)
         track(store, "job_2")
 
-        rows = store.list_jobs(**({"source": None, "status": None, "open_only": False, "limit": MANY} | wanted))
+        rows = store.list_jobs(JobFilter(**wanted), limit=MANY).rows
         assert [row["job"] for row in rows] == job_ids
 
     @pytest.mark.parametrize(
@@ -2290,10 +2621,17 @@ class StoreContract:
         ("wanted", "keys"),
         [
             pytest.param({}, ["job_2:running", "job_1:succeeded", "job_0:failed"], id="newest-first"),
-            pytest.param({"limit": 1}, ["job_2:running"], id="limit"),
             pytest.param({"source": "other"}, ["job_1:succeeded"], id="source"),
             pytest.param({"job_id": "job_0"}, ["job_0:failed"], id="job"),
+            pytest.param({"job_id": "job_0", "status": "running"}, [], id="job-and-status"),
             pytest.param({"status": "running"}, ["job_2:running"], id="status"),
+            pytest.param({"status": "succeeded"}, ["job_1:succeeded"], id="status-common"),
+            pytest.param({"status": "failed", "source": "other"}, [], id="status-and-source"),
+            pytest.param({"type": "*.failed"}, ["job_0:failed"], id="type"),
+            pytest.param({"type": "*_failed"}, [], id="type-with-what-others-take-for-a-pattern"),
+            pytest.param({"kind": "image"}, [], id="kind"),
+            pytest.param({"text": "b_1"}, ["job_1:succeeded"], id="text"),
+            pytest.param({"text": "%"}, [], id="text-nowhere"),
         ],
     )
     def test_lists_events(self, store, wanted, keys):
@@ -2301,16 +2639,21 @@ class StoreContract:
         store.receive(a_record(an_event("job_1", source="other")))
         store.receive(a_record(an_event("job_2", Status.RUNNING)))
 
-        rows = store.list_events(**({"source": None, "job_id": None, "status": None, "limit": MANY} | wanted))
+        rows = store.list_events(EventFilter(**wanted), limit=MANY).rows
         assert [row["key"] for row in rows] == keys
 
     @pytest.mark.parametrize(
         ("wanted", "handlers"),
         [
             pytest.param({}, ["log", "archive"], id="newest-first"),
-            pytest.param({"limit": 1}, ["log"], id="limit"),
             pytest.param({"handler": "archive"}, ["archive"], id="handler"),
             pytest.param({"state": "running"}, ["archive"], id="state"),
+            pytest.param({"state": "pending"}, ["log"], id="state-pending"),
+            pytest.param({"state": "dead"}, [], id="state-dead"),
+            pytest.param({"state": "done"}, [], id="state-done"),
+            pytest.param({"source": "other"}, [], id="source"),
+            pytest.param({"error": "oh"}, [], id="error"),
+            pytest.param({"replay_id": "a"}, [], id="replay"),
             pytest.param({"event_id": -1}, [], id="event"),
         ],
     )
@@ -2318,22 +2661,134 @@ class StoreContract:
         dispatch(store, an_event(), handlers=["archive", "log"])
         claim(store, handler="archive")
 
-        rows = store.list_dispatches(**({"handler": None, "state": None, "event_id": None, "limit": MANY} | wanted))
+        rows = store.list_dispatches(DispatchFilter(**wanted), limit=MANY).rows
         assert [row["handler"] for row in rows] == handlers
 
     @pytest.mark.parametrize(
         ("wanted", "sources"),
         [
-            pytest.param({"source": None, "limit": 10}, ["other", SOURCE], id="newest-first"),
-            pytest.param({"source": None, "limit": 1}, ["other"], id="limit"),
-            pytest.param({"source": SOURCE, "limit": 10}, [SOURCE], id="source"),
+            pytest.param({}, ["other", SOURCE], id="newest-first"),
+            pytest.param({"source": SOURCE}, [SOURCE], id="source"),
+            pytest.param({"verdict": "recorded"}, ["other", SOURCE], id="verdict"),
+            pytest.param({"verdict": "unreadable"}, [], id="verdict-rare"),
+            pytest.param({"via": "poll"}, [], id="via"),
+            pytest.param({"since": AT + HOUR}, [], id="since"),
+            pytest.param({"until": AT + HOUR}, ["other", SOURCE], id="until"),
         ],
     )
     def test_lists_deliveries(self, store, wanted, sources):
         store.receive(a_record(an_event()))
         store.receive(a_record(an_event(source="other")))
 
-        assert [row["source"] for row in store.list_deliveries(**wanted)] == sources
+        rows = store.list_deliveries(DeliveryFilter(**wanted), limit=MANY).rows
+        assert [row["source"] for row in rows] == sources
+
+    @pytest.mark.parametrize("state", ["done", "dead", "pending", "running"])
+    def test_lists_the_events_that_have_a_dispatch_in_a_state(self, store, state):
+        for number, decision in enumerate((Decision.DONE, Decision.DEAD)):
+            dispatch(store, an_event(f"job_{number}"))
+            store.finish(*claim(store), Outcome(decision=decision, error="oh"))
+        dispatch(store, an_event("job_2"))
+        claim(store)
+        dispatch(store, an_event("job_3"))
+
+        rows = store.list_events(EventFilter(state=state), limit=MANY).rows
+        assert [row["job"] for row in rows] == [f"job_{['done', 'dead', 'running', 'pending'].index(state)}"]
+
+    def test_lists_dead_dispatches_by_their_error(self, store):
+        for number, error in enumerate(("no such bucket", "HTTP 500")):
+            dispatch(store, an_event(f"job_{number}"))
+            store.finish(*claim(store), Outcome(decision=Decision.DEAD, error=error))
+
+        rows = store.list_dispatches(DispatchFilter(state="dead", error="bucket"), limit=MANY).rows
+        assert [row["job"] for row in rows] == ["job_0"]
+
+    @pytest.mark.parametrize(
+        ("wanted", "count"),
+        [
+            pytest.param({"since": -HOUR}, 3, id="since-before"),
+            pytest.param({"since": HOUR}, 0, id="since-after"),
+            pytest.param({"until": HOUR}, 3, id="until-after"),
+            pytest.param({"until": -HOUR}, 0, id="until-before"),
+            pytest.param({"since": -HOUR, "until": HOUR}, 3, id="between"),
+        ],
+    )
+    def test_lists_events_by_when_they_were_recorded(self, store, wanted, count):
+        for number in range(3):
+            store.receive(a_record(an_event(f"job_{number}")))
+
+        moments = {name: datetime.now(UTC) + shift for name, shift in wanted.items()}
+        assert len(store.list_events(EventFilter(**moments), limit=MANY).rows) == count
+
+    def test_lists_exactly_what_was_recorded_between_two_moments(self, store):
+        for number in range(9):
+            store.receive(a_record(an_event(f"job_{number}")))
+        ids = [row["id"] for row in store.list_events(limit=MANY).rows]
+        moments = {row["id"]: from_text(row["recorded_at"]) for row in store.list_events(limit=MANY).rows}
+
+        wanted = EventFilter(since=moments[ids[6]], until=moments[ids[3]])
+        expected = [event for event in ids if moments[ids[6]] <= moments[event] < moments[ids[3]]]
+        assert [row["id"] for row in store.list_events(wanted, limit=MANY).rows] == expected
+
+    @pytest.mark.parametrize("what", ["events", "deliveries", "jobs", "dispatches", "refusals"])
+    def test_lists_in_pages_what_it_lists_at_once(self, store, what):
+        for number in range(5):
+            dispatch(store, an_event(f"job_{number}"))
+        store.quarantine(refusals(5), max_count=MANY)
+        ask = getattr(store, f"list_{what}")
+
+        pages = [ask(limit=2)]
+        while pages[-1].next is not None:
+            pages.append(ask(limit=2, before=pages[-1].next))
+
+        assert [len(page.rows) for page in pages] == [2, 2, 1]
+        assert [row for page in pages for row in page.rows] == ask(limit=MANY).rows
+
+    @pytest.mark.parametrize(
+        ("what", "wanted"),
+        [
+            pytest.param("events", EventFilter(source="rare"), id="events"),
+            pytest.param("deliveries", DeliveryFilter(source="rare"), id="deliveries"),
+            pytest.param("jobs", JobFilter(source="rare"), id="jobs"),
+            pytest.param("dispatches", DispatchFilter(source="rare"), id="dispatches"),
+        ],
+    )
+    def test_looks_for_what_is_rare_in_a_part_at_a_time(self, store, monkeypatch, what, wanted):
+        monkeypatch.setattr("receiver.store.search.WINDOW", 2)
+        dispatch(store, an_event("job", source="rare"))
+        for number in range(4):
+            dispatch(store, an_event(f"job_{number}"))
+        ask = getattr(store, f"list_{what}")
+
+        pages = [ask(wanted, limit=1)]
+        while pages[-1].next is not None:
+            pages.append(ask(wanted, limit=1, before=pages[-1].next))
+
+        assert [[row["source"] for row in page.rows] for page in pages] == [[], [], ["rare"]]
+
+    def test_a_list_of_nothing_has_no_next_page(self, store):
+        assert store.list_events(EventFilter(since=AT, until=AT), limit=1) == Page(rows=[], next=None)
+
+    def test_there_is_nothing_below_the_first_row(self, store):
+        store.receive(a_record(an_event()))
+        [row] = store.list_events(limit=MANY).rows
+
+        assert store.list_events(limit=MANY, before=row["id"]) == Page(rows=[], next=None)
+
+    def test_shows_one_event_whole(self, store):
+        [event] = dispatch(store, an_event()).events
+        store.finish(*claim(store), Outcome(decision=Decision.DONE, result={"saved": 1}))
+
+        row = store.event_row(event.id)
+        assert (row["data"], row["results"], row["delivery"]) == (
+            dict(event.data),
+            {HANDLER: {"saved": 1}},
+            all_deliveries(store)[0]["id"],
+        )
+
+    @pytest.mark.parametrize("what", ["event_row", "delivery", "refusal", "dispatch"])
+    def test_what_is_not_there_is_none(self, store, what):
+        assert getattr(store, what)(17) is None
 
     # Between processes
 
@@ -2421,7 +2876,7 @@ class StoreContract:
         store.finish(tried, Outcome(decision=Decision.SNOOZE, error="still down", failed=True), park_after=3)
 
         assert timedelta(seconds=55) < store.next_due([HANDLER]) <= timedelta(seconds=60)
-        rows = store.list_dispatches(handler=None, state="pending", event_id=tried.event.id, limit=MANY)
+        rows = store.list_dispatches(DispatchFilter(state="pending", event_id=tried.event.id), limit=MANY).rows
         assert [row["attempt_count"] for row in rows] == [0]
 
     def test_a_trial_that_works_frees_it(self, store, let_pass):

@@ -54,6 +54,25 @@ def test_does_not_wait_where_there_is_no_time(open_bell, timeout):
     assert seconds_waited(open_bell(), timeout) < 5
 
 
+def test_wakes_only_who_waits_here(open_bell):
+    bell, other = open_bell(), open_bell()
+    bell.wait(0)
+    other.wait(0)
+
+    bell.ring_here()
+
+    assert seconds_waited(bell, LONG) < LONG
+    assert seconds_waited(other, 0.05) >= 0.05
+
+
+def test_rings_here_where_nobody_waits(open_bell):
+    bell = open_bell()
+
+    bell.ring_here()
+
+    assert seconds_waited(bell, 0.05) >= 0.05
+
+
 def test_hears_itself(open_bell):
     bell = open_bell()
     bell.wait(0)

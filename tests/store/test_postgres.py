@@ -23,6 +23,7 @@ from receiver.store import open_store as open_configured
 from receiver.store.postgres import PostgresStore, migrate, schema
 from receiver.store.postgres.locks import lock
 from tests import aging, postgres
+from tests.store.access import AccessContract
 from tests.store.contract import (
     AT,
     DONE,
@@ -35,6 +36,7 @@ from tests.store.contract import (
     a_record,
     all_deliveries,
     all_events,
+    all_refusals,
     an_event,
     at_once,
     claim,
@@ -42,7 +44,6 @@ from tests.store.contract import (
     refusals,
     replay,
     track,
-    unreadable,
 )
 from tests.trouble import child, said, tell
 from tests.watch import eventually
@@ -119,7 +120,7 @@ def rows(url, statement):
         return connection.execute(statement).fetchall()
 
 
-class TestPostgresStore(StoreContract):
+class TestPostgresStore(AccessContract, StoreContract):
     @pytest.fixture
     def open_store(self, postgres_url):
         with contextlib.ExitStack() as stack:
@@ -154,7 +155,7 @@ def test_a_refusal_of_any_text_is_kept(store):
 
     store.quarantine([odd], max_count=10)
 
-    [row] = store.list_refusals(source=None, limit=10)
+    [row] = all_refusals(store)
     assert (row["hint"], row["path"], row["body"]) == ("\0\udfff", "/\0", b"\0\xff")
 
 
@@ -503,7 +504,7 @@ def test_what_was_acknowledged_survives_the_end_of_the_server(server, server_dat
         server.start()
 
         with opened(url) as store:
-            known = store.list_events(source=None, job_id=None, status=None, limit=10_000)
+            known = store.list_events(limit=10_000).rows
     assert len(known) in (acknowledged, acknowledged + 1)
 
 
@@ -683,59 +684,6 @@ def test_a_month_is_made_while_somebody_reads_for_long(store, postgres_url):
         assert received_at(store, AT + timedelta(days=40), "job_2").events
 
 
-def test_old_months_are_dropped_whole(store, postgres_url):
-    for number, month in enumerate((1, 2, 3)):
-        received_at(store, datetime(2026, month, 10, tzinfo=UTC), f"job_{number}")
-
-    dropped = store.drop_deliveries(before=datetime(2026, 3, 1, tzinfo=UTC))
-
-    assert dropped == ["deliveries_2026_01", "deliveries_2026_02"]
-    assert [row["received_at"][:7] for row in all_deliveries(store)] == ["2026-03"]
-
-
-def test_a_month_that_is_not_over_is_kept(store):
-    received_at(store, AT, "job_1")
-
-    assert store.drop_deliveries(before=AT + timedelta(days=1)) == []
-
-
-def test_an_event_is_known_after_its_delivery_was_dropped(store):
-    first = store.receive(a_record(an_event()))
-    store.drop_deliveries(before=AT + timedelta(days=40))
-
-    again = store.receive(a_record(an_event()))
-
-    assert (again.repeated, again.delivery_id) == (True, first.delivery_id)
-    assert all_deliveries(store) == []
-
-
-def test_what_was_told_apart_by_its_bytes_is_new_after_it_was_dropped(store):
-    store.receive(unreadable())
-    store.drop_deliveries(before=AT + timedelta(days=40))
-
-    assert not store.receive(unreadable()).repeated
-    assert len(all_deliveries(store)) == 1
-
-
-def test_a_month_that_another_node_dropped_is_made_again(store, postgres_url):
-    received_at(store, AT, "job_1")
-    with opened(postgres_url) as other:
-        other.drop_deliveries(before=AT + timedelta(days=40))
-
-    assert received_at(store, AT, "job_2").events
-
-
-def test_months_are_not_dropped_while_somebody_reads_for_long(store, postgres_url):
-    received_at(store, AT, "job_1")
-    with psql(postgres_url) as reader, reader.transaction():
-        reader.execute("SELECT * FROM deliveries")
-
-        with pytest.raises(StoreUnavailable, match="lock timeout"):
-            store.drop_deliveries(before=AT + timedelta(days=40))
-
-    assert len(all_deliveries(store)) == 1
-
-
 # Through a pooler
 
 
@@ -758,7 +706,7 @@ def test_works_through_a_pooler_that_lends_connections_for_a_transaction(pooled_
                 store.finish(claimed, DONE)
 
         states = Counter(
-            row["state"] for row in store.list_dispatches(handler=None, state=None, event_id=None, limit=99)
+            row["state"] for row in store.list_dispatches(limit=99).rows
         )
     assert states == {"done": 80}
 

@@ -68,7 +68,7 @@ def told(receipts):
 
 def kept(store):
     """All that is known, but for ids and times."""
-    jobs = store.list_jobs(source=None, status=None, open_only=False, limit=1000)
+    jobs = store.list_jobs(limit=1000).rows
     events = {(row["source"], row["key"], row["standing"], row["via"], row["trust"]) for row in all_events(store)}
     deliveries = sorted(
         (row["source"], row["via"], row["trust"], row["verdict"], row["seen_count"], row["body"])

@@ -23,6 +23,7 @@ from receiver.store import open_store as open_configured
 from receiver.store.sqlite import SQLiteStore, connection
 from receiver.store.sqlite.schema import migrate, migrations
 from tests import aging
+from tests.store.access import AccessContract
 from tests.store.contract import (
     StoreContract,
     a_hint,
@@ -84,7 +85,7 @@ def connections(store):
     return [store._reader, store._writer._connection]
 
 
-class TestSQLiteStore(StoreContract):
+class TestSQLiteStore(AccessContract, StoreContract):
     @pytest.fixture
     def open_store(self, database):
         with contextlib.ExitStack() as stack:
@@ -216,9 +217,11 @@ def test_an_upgrade_loses_nothing(database, first_version):
         after = all_rows(new)
 
     [job] = after["jobs"]
-    assert job == first_version["jobs"][0] | {"step": None, "reference": None, "incomplete_count": 0}
+    told_since = {"step": None, "reference": None, "incomplete_count": 0}
+    learned_since = {"open_at": None, "ended_at": None, "unwatched": 0}
+    assert job == first_version["jobs"][0] | told_since | learned_since
     kept = [row | {"outputs": None} for row in after["events"]]
-    assert kept == [row | {"outputs": None} for row in first_version["events"]]
+    assert kept == [row | {"outputs": None, "emptied_at": None} for row in first_version["events"]]
     assert len(kept) == 2
 
 
@@ -475,7 +478,7 @@ def test_no_process_keeps_the_others_from_writing(database):
             said(process, "written")
 
     with opened(database) as store:
-        rows = store.list_events(source=None, job_id=None, status=None, limit=4 * commits)
+        rows = store.list_events(limit=4 * commits).rows
     sources = [row["source"] for row in reversed(rows)]
     when_the_first_was_done = sources[: max(positions(sources)[:1])]
     assert all(when_the_first_was_done.count(f"source-{n}") > commits / 10 for n in range(4))

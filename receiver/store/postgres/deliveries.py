@@ -23,36 +23,29 @@ def insert_delivery(db: Connection, record: Record, now: datetime) -> int:
     return int(row["id"])
 
 
-def count_again(db: Connection, delivery_id: int, received_at: str, now: datetime) -> bool:
-    """False if the delivery is kept no longer. When it was received says in which partition it is."""
-    return (
-        db.execute(
-            """
-            UPDATE deliveries SET seen_count = seen_count + 1, last_seen_at = %s WHERE id = %s AND received_at = %s
-            """,
-            (to_text(now), delivery_id, received_at),
-        ).rowcount
-        == 1
+def count_again(db: Connection, delivery_id: int, received_at: str, now: datetime) -> None:
+    """Count a delivery once more, if it is still kept. When it was received says in which partition it is."""
+    db.execute(
+        "UPDATE deliveries SET seen_count = seen_count + 1, last_seen_at = %s WHERE id = %s AND received_at = %s",
+        (to_text(now), delivery_id, received_at),
     )
 
 
 def counted_by_fingerprint(db: Connection, source: str, fingerprint: str, now: datetime) -> int | None:
-    """Count the delivery of these bytes once more; None if there is none."""
+    """Count the delivery of these bytes once more, if it is still kept; None if there never was one."""
     row = db.execute(
         "SELECT delivery_id, received_at FROM fingerprints WHERE source = %s AND fingerprint = %s",
         (source, fingerprint),
     ).fetchone()
-    known = row is not None and count_again(db, row["delivery_id"], row["received_at"], now)
-    return int(row["delivery_id"]) if row is not None and known else None
+    if row is None:
+        return None
+    count_again(db, row["delivery_id"], row["received_at"], now)
+    return int(row["delivery_id"])
 
 
 def insert_fingerprint(db: Connection, source: str, fingerprint: str, delivery_id: int, received_at: datetime) -> None:
     db.execute(
-        """
-        INSERT INTO fingerprints (source, fingerprint, delivery_id, received_at) VALUES (%s, %s, %s, %s)
-        ON CONFLICT (source, fingerprint) DO UPDATE
-            SET delivery_id = excluded.delivery_id, received_at = excluded.received_at
-        """,
+        "INSERT INTO fingerprints (source, fingerprint, delivery_id, received_at) VALUES (%s, %s, %s, %s)",
         (source, fingerprint, delivery_id, to_text(received_at)),
     )
 

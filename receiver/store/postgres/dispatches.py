@@ -8,8 +8,8 @@ from typing import Any
 from receiver.backoff import after_loss
 from receiver.clock import to_text
 from receiver.models import Budget, Claim, State
-from receiver.outcomes import Decision, Outcome
-from receiver.store.postgres import holds
+from receiver.outcomes import Outcome
+from receiver.store.postgres import holds, queued
 from receiver.store.postgres.connection import Connection
 from receiver.store.postgres.locks import lock, now_in
 from receiver.store.rows import claim_of, kept_error, outcome_values
@@ -60,7 +60,8 @@ def replay(
                 (SELECT coalesce(max(replay), 0) + 1 FROM dispatches
                  WHERE event_id = events.id AND handler = %(handler)s),
                 source, job_id, 'pending', %(key)s, %(due)s::timestamptz, %(now)s::timestamptz, %(replay_id)s, %(rank)s
-            FROM events WHERE id = %(event_id)s
+            FROM events WHERE id = %(event_id)s AND emptied_at IS NULL
+            FOR KEY SHARE
             RETURNING id
             """,
             {
@@ -115,20 +116,39 @@ def discard(db: Connection, ids: Iterable[int], reason: str) -> list[int]:
 
 
 def claim(
-    db: Connection, slots: Mapping[str, int], lease: timedelta, worker: str, limits: Mapping[str, Budget]
+    db: Connection,
+    slots: Mapping[str, int],
+    lease: timedelta,
+    worker: str,
+    limits: Mapping[str, Budget],
+    *,
+    only: int | None = None,
 ) -> list[Claim]:
-    """Claims of one handler wait for each other only where something counts them: a limit, or a trial."""
+    """Claim what is due, or only the dispatch with that id.
+
+    Claims of one handler wait for each other only where something counts them: a limit, or a trial.
+    """
     parked = holds.parked_of(db, list(slots))
     counted = [name for name in slots if name in limits or name in parked]
-    now = lock(db, *(f"handler {name}" for name in counted))
+    now = now_in(db)
     if counted:
+        now = lock(db, *(f"handler {name}" for name in counted))
         # Somebody may have begun a trial while we waited.
         parked = holds.parked_of(db, counted)
     return [
         taken
         for handler, free in slots.items()
-        for taken in _claim(db, handler, free, parked.get(handler), lease, worker, limits.get(handler), now)
+        for taken in _claim(db, handler, free, parked.get(handler), lease, worker, limits.get(handler), now, only)
     ]
+
+
+def claim_one(
+    db: Connection, dispatch_id: int, lease: timedelta, worker: str, limits: Mapping[str, Budget]
+) -> Claim | None:
+    row = db.execute("SELECT handler FROM dispatches WHERE id = %s", (dispatch_id,)).fetchone()
+    claims = claim(db, {row["handler"]: 1}, lease, worker, limits, only=dispatch_id) if row is not None else []
+    queued.dequeue(db, [dispatch_id])
+    return claims[0] if claims else None
 
 
 def _claim(
@@ -140,6 +160,7 @@ def _claim(
     worker: str,
     limit: Budget | None,
     now: datetime,
+    only: int | None,
 ) -> list[Claim]:
     probe = parked_until is not None
     if parked_until is not None and parked_until > to_text(now):
@@ -150,14 +171,21 @@ def _claim(
         free = min(free, 1)
     rows = list[dict[str, Any]]()
     for rank in (_LIVE, _REPLAYED):
-        rows += _take(db, handler, rank, free - len(rows), lease, worker, now)
+        rows += _take(db, handler, rank, free - len(rows), lease, worker, now, only)
     if rows:
         holds.begun(db, handler, len(rows), now, probing_for=lease if probe else None, limited=limit is not None)
     return _with_events(db, rows, probe=probe)
 
 
 def _take(
-    db: Connection, handler: str, rank: int, free: int, lease: timedelta, worker: str, now: datetime
+    db: Connection,
+    handler: str,
+    rank: int,
+    free: int,
+    lease: timedelta,
+    worker: str,
+    now: datetime,
+    only: int | None,
 ) -> list[dict[str, Any]]:
     """Mark what is due as running. Of one job, what is live comes before what is replayed, then what is older.
 
@@ -174,6 +202,8 @@ def _take(
         WITH due AS MATERIALIZED (
             SELECT id FROM dispatches AS due
             WHERE handler = %(handler)s AND rank = %(rank)s AND state = 'pending' AND due_at <= %(now)s
+                AND (%(only)s::bigint IS NULL OR id = %(only)s)
+                AND NOT EXISTS (SELECT 1 FROM handlers WHERE name = %(handler)s AND paused_at IS NOT NULL)
                 AND NOT EXISTS (
                     SELECT 1 FROM dispatches AS other
                     WHERE other.source = due.source AND other.job_id = due.job_id AND other.handler = due.handler
@@ -184,7 +214,7 @@ def _take(
         UPDATE dispatches SET state = 'running', token = replace(gen_random_uuid()::text, '-', ''),
             worker = %(worker)s, started_at = %(now)s, leased_until = %(until)s, attempt_count = attempt_count + 1
         FROM due WHERE dispatches.id = due.id
-        RETURNING dispatches.id, token, event_id, handler, attempt_count, idempotency_key, source, job_id
+        RETURNING dispatches.id, token, event_id, handler, attempt_count, idempotency_key, source, job_id, due_at
         """,
         {
             "handler": handler,
@@ -193,6 +223,7 @@ def _take(
             "worker": worker,
             "now": to_text(now),
             "until": to_text(now + lease),
+            "only": only,
         },
     ).fetchall()
     return sorted(rows, key=lambda row: int(row["id"]))
@@ -231,30 +262,45 @@ def renew(db: Connection, tokens: Mapping[int, str], lease: timedelta) -> None:
     )
 
 
-def finish(db: Connection, claim: Claim, outcome: Outcome, park_after: int | None) -> State | None:
+def give_back(db: Connection, claims: Sequence[Claim]) -> None:
+    db.execute(
+        """
+        UPDATE dispatches SET state = 'pending', token = NULL, leased_until = NULL, worker = NULL, started_at = NULL,
+            attempt_count = attempt_count - 1
+        FROM unnest(%s::bigint[], %s::text[]) AS own (id, token)
+        WHERE dispatches.id = own.id AND dispatches.token = own.token
+        """,
+        ([claim.id for claim in claims], [claim.token for claim in claims]),
+    )
+
+
+def finish_all(
+    db: Connection, ended: Sequence[tuple[Claim, Outcome]], park_after: Mapping[str, int]
+) -> list[State | None]:
     now = now_in(db)
-    attempt = db.execute(
+    values = [outcome_values(claim, outcome, now) for claim, outcome in ended]
+    rows = db.execute(
         """
         WITH ended AS (
-            UPDATE dispatches SET state = %(state)s, due_at = %(due)s, token = NULL, leased_until = NULL,
-                error = %(error)s, result = %(result)s, attempt_count = attempt_count - %(snoozed)s,
-                finished_at = CASE WHEN %(over)s THEN %(now)s::timestamptz END
-            WHERE id = %(id)s AND token = %(token)s
-            RETURNING id, handler, worker, started_at),
-        freed AS (
-            UPDATE handlers SET failure_count = 0, park_count = 0, parked_until = NULL
-            FROM ended WHERE %(works)s AND name = ended.handler AND failure_count > 0)
-        INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
-        SELECT id, %(number)s, worker, started_at, %(now)s::timestamptz, %(outcome)s, %(error)s FROM ended
+            UPDATE dispatches SET state = told.state, due_at = told.due, token = NULL, leased_until = NULL,
+                error = told.error, result = told.result, attempt_count = attempt_count - told.snoozed,
+                finished_at = CASE WHEN told.over THEN %(now)s::timestamptz END
+            FROM unnest(%(id)s::bigint[], %(token)s::text[], %(number)s::bigint[], %(outcome)s::text[],
+                    %(state)s::text[], %(due)s::timestamptz[], %(error)s::text[], %(result)s::text[],
+                    %(snoozed)s::bigint[], %(over)s::boolean[])
+                AS told (id, token, number, outcome, state, due, error, result, snoozed, over)
+            WHERE dispatches.id = told.id AND dispatches.token = told.token
+            RETURNING dispatches.id, told.token, worker, started_at, number, outcome, told.error),
+        kept AS (
+            INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
+            SELECT id, number, worker, started_at, %(now)s::timestamptz, outcome, error FROM ended)
+        SELECT token FROM ended
         """,
-        # A dead letter that the handler asked for says nothing of whether it works.
-        outcome_values(claim, outcome, now) | {"works": not outcome.failed and outcome.decision is not Decision.DEAD},
-    )
-    if attempt.rowcount == 0:
-        return None
-    if outcome.failed:
-        holds.judge(db, claim, park_after, now)
-    return outcome.decision.state
+        {name: [told[name] for told in values] for name in values[0]} | {"now": to_text(now)},
+    ).fetchall()
+    recorded = {row["token"] for row in rows}
+    holds.judge(db, [(claim, outcome) for claim, outcome in ended if claim.token in recorded], park_after, now)
+    return [outcome.decision.state if claim.token in recorded else None for claim, outcome in ended]
 
 
 def sweep(db: Connection, spared: Iterable[str]) -> int:
@@ -268,15 +314,35 @@ def sweep(db: Connection, spared: Iterable[str]) -> int:
         (to_text(now), list(spared)),
     ).fetchall()
     for row in lapsed:
-        db.execute(
-            """
-            INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
-            VALUES (%s, %s, %s, %s, %s, 'lost', 'the worker died or froze: its lease ended')
-            """,
-            (row["id"], row["attempt_count"], row["worker"], row["started_at"], to_text(now)),
-        )
-        db.execute(
-            "UPDATE dispatches SET state = 'pending', due_at = %s, token = NULL, leased_until = NULL WHERE id = %s",
-            (to_text(now + after_loss(row["attempt_count"])), row["id"]),
-        )
+        _free(db, row, now)
     return len(lapsed)
+
+
+def rescue(db: Connection, dispatch_id: int, worker: str, within: timedelta) -> bool:
+    now = now_in(db)
+    row = db.execute(
+        """
+        SELECT id, attempt_count, worker, started_at FROM dispatches
+        WHERE id = %s AND state = 'running' AND worker = %s AND leased_until < %s
+        FOR UPDATE SKIP LOCKED
+        """,
+        (dispatch_id, worker, to_text(now + within)),
+    ).fetchone()
+    if row is None:
+        return False
+    _free(db, row, now)
+    return True
+
+
+def _free(db: Connection, row: Mapping[str, Any], now: datetime) -> None:
+    db.execute(
+        """
+        INSERT INTO attempts (dispatch_id, number, worker, started_at, ended_at, outcome, error)
+        VALUES (%s, %s, %s, %s, %s, 'lost', 'the worker died or froze: its lease ended')
+        """,
+        (row["id"], row["attempt_count"], row["worker"], row["started_at"], to_text(now)),
+    )
+    db.execute(
+        "UPDATE dispatches SET state = 'pending', due_at = %s, token = NULL, leased_until = NULL WHERE id = %s",
+        (to_text(now + after_loss(row["attempt_count"])), row["id"]),
+    )

@@ -10,7 +10,7 @@ from receiver.models import Event, Schedule, Via
 from receiver.store.base import Record
 from receiver.store.postgres.connection import Connection
 from receiver.store.postgres.jobs import insert_job, job_row
-from receiver.store.rows import event_values, recorded
+from receiver.store.rows import event_values, recorded, told_end
 
 
 def known_events(db: Connection, events: Sequence[Event]) -> list[dict[str, Any] | None]:
@@ -47,12 +47,14 @@ def store_event(db: Connection, event: Event, record: Record, delivery_id: int, 
     [row] = db.execute(
         """
         INSERT INTO events (source, key, type, job_id, kind, status, raw_status, standing, trust, via, outputs,
-            failure, data, occurred_at, recorded_at, webhook_at, poll_at, delivery_id, delivered_at, routed_at)
+            failure, data, occurred_at, recorded_at, webhook_at, poll_at, delivery_id, delivered_at, routed_at,
+            traceparent)
         VALUES (%(source)s, %(key)s, %(type)s, %(job_id)s, %(kind)s, %(status)s, %(raw_status)s, %(standing)s,
             %(trust)s, %(via)s, %(outputs)s, %(failure)s, %(data)s, %(occurred_at)s, %(now)s,
             CASE WHEN %(via)s = 'webhook' THEN %(now)s::timestamptz END,
             CASE WHEN %(via)s = 'poll' THEN %(now)s::timestamptz END,
-            %(delivery_id)s, %(delivered_at)s, CASE WHEN NOT %(dispatched)s THEN %(now)s::timestamptz END)
+            %(delivery_id)s, %(delivered_at)s, CASE WHEN NOT %(dispatched)s THEN %(now)s::timestamptz END,
+            %(traceparent)s)
         RETURNING id
         """,
         event_values(new, delivery_id, now) | {"delivered_at": to_text(record.delivery.received_at)},
@@ -79,7 +81,8 @@ def _move_job(
         """
         UPDATE jobs SET status = coalesce(%(status)s, status), raw_status = %(raw_status)s, updated_at = %(now)s,
             finished_at = CASE WHEN %(terminal)s THEN %(now)s ELSE finished_at END,
-            next_poll_at = CASE WHEN %(terminal)s THEN NULL ELSE next_poll_at END
+            next_poll_at = CASE WHEN %(terminal)s THEN NULL ELSE next_poll_at END,
+            ended_at = CASE WHEN %(terminal)s THEN %(ended)s ELSE ended_at END
         WHERE id = %(id)s
         """,
         {
@@ -87,6 +90,7 @@ def _move_job(
             "status": event.status,
             "raw_status": event.raw_status,
             "terminal": bool(event.status and event.status.terminal),
+            "ended": told_end(event, now),
             "now": to_text(now),
         },
     )

@@ -1,11 +1,14 @@
 """What keeps handlers from being run: failures in a row, and limits."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from receiver.clock import from_text, to_text
 from receiver.models import Budget, Claim
+from receiver.outcomes import Outcome
 from receiver.store.postgres.connection import Connection
-from receiver.store.rules import parked_for
+from receiver.store.postgres.locks import now_in
+from receiver.store.rules import Trouble, by_handler, judged
 
 
 def parked_of(db: Connection, handlers: list[str]) -> dict[str, str]:
@@ -35,6 +38,36 @@ def left_of(db: Connection, handler: str, limit: Budget, now: datetime) -> int:
     return limit.count - len(begun)
 
 
+def pause_handler(db: Connection, handler: str, paused: bool) -> None:
+    """Keep it from being run, or let it run again; one that is paused already stays so since when it was."""
+    db.execute(
+        """
+        INSERT INTO handlers (name, paused_at) VALUES (%s, %s)
+        ON CONFLICT (name) DO UPDATE SET paused_at = CASE WHEN excluded.paused_at IS NOT NULL
+            THEN coalesce(handlers.paused_at, excluded.paused_at) END
+        """,
+        (handler, to_text(now_in(db)) if paused else None),
+    )
+
+
+def pause_source(db: Connection, source: str, paused: bool) -> None:
+    """Keep it from being asked, or let it be asked again; one that is paused already stays so since when it was."""
+    db.execute(
+        """
+        INSERT INTO sources (name, paused_at) VALUES (%s, %s)
+        ON CONFLICT (name) DO UPDATE SET paused_at = CASE WHEN excluded.paused_at IS NOT NULL
+            THEN coalesce(sources.paused_at, excluded.paused_at) END
+        """,
+        (source, to_text(now_in(db)) if paused else None),
+    )
+
+
+def source_paused(db: Connection, source: str) -> bool:
+    """Whether a person keeps it from being asked."""
+    row = db.execute("SELECT 1 FROM sources WHERE name = %s AND paused_at IS NOT NULL", (source,)).fetchone()
+    return row is not None
+
+
 def begun(
     db: Connection, handler: str, count: int, now: datetime, *, probing_for: timedelta | None, limited: bool
 ) -> None:
@@ -48,20 +81,31 @@ def begun(
         _park(db, handler, now + probing_for)
 
 
-def judge(db: Connection, claim: Claim, park_after: int | None, now: datetime) -> None:
-    """Count a failure, and park the handler after too many in a row. What frees it is `dispatches.finish`."""
-    [row] = db.execute(
+def judge(db: Connection, ended: Sequence[tuple[Claim, Outcome]], park_after: Mapping[str, int], now: datetime) -> None:
+    """Park handlers after too many failures in a row; free those that work."""
+    own = by_handler(ended)
+    failing = [handler for handler, attempts in own.items() if any(outcome.failed for _, outcome in attempts)]
+    if failing:
+        db.execute("INSERT INTO handlers (name) SELECT unnest(%s::text[]) ON CONFLICT (name) DO NOTHING", (failing,))
+    rows = db.execute(
         """
-        INSERT INTO handlers (name, failure_count) VALUES (%s, 1)
-        ON CONFLICT (name) DO UPDATE SET failure_count = handlers.failure_count + 1
-        RETURNING failure_count, park_count, parked_until
+        SELECT name, failure_count, park_count, parked_until FROM handlers
+        WHERE name = ANY(%s::text[]) OR (name = ANY(%s::text[]) AND failure_count > 0)
+        ORDER BY name FOR UPDATE
         """,
-        (claim.handler,),
+        (failing, list(own)),
     ).fetchall()
-    too_many = park_after is not None and row["failure_count"] >= park_after and row["parked_until"] is None
-    if claim.probe or too_many:
-        db.execute("UPDATE handlers SET park_count = park_count + 1 WHERE name = %s", (claim.handler,))
-        _park(db, claim.handler, now + parked_for(row["park_count"]))
+    for row in rows:
+        before = Trouble(row["failure_count"], row["park_count"], row["parked_until"])
+        after = judged(before, own[row["name"]], park_after.get(row["name"]), now)
+        if after != before:
+            db.execute(
+                """
+                UPDATE handlers SET failure_count = %s, park_count = %s, parked_until = %s::timestamptz
+                WHERE name = %s
+                """,
+                (after.failure_count, after.park_count, after.parked_until, row["name"]),
+            )
 
 
 def _park(db: Connection, handler: str, until: datetime) -> None:

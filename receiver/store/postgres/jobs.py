@@ -1,6 +1,6 @@
 """Jobs and their polls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,8 @@ from receiver.models import Budget, Job, Listed, Origin, Schedule, Status
 from receiver.store.base import PollResult
 from receiver.store.postgres.budgets import requests_left, source_lock, spend
 from receiver.store.postgres.connection import Connection
-from receiver.store.postgres.locks import job_lock, lock
+from receiver.store.postgres.holds import source_paused
+from receiver.store.postgres.locks import job_lock, lock, now_in
 from receiver.store.rows import job_of, job_values, merged, object_text, poll_values
 from receiver.store.rules import SECOND_CHANCE, UNTIL_ASKED
 
@@ -146,6 +147,8 @@ def make_due(
 def claim_polls(db: Connection, source: str, budget: Budget, learn: bool, limit: int, lease: timedelta) -> list[Job]:
     """Take due jobs by moving their next poll past the lease: whoever looks meanwhile does not find them due."""
     now = lock(db, source_lock(source))
+    if source_paused(db, source):
+        return []
     left, count = requests_left(db, source, budget, learn, now)
     jobs = _take_due(db, source, min(left, limit), now, lease, hinted=False)
     left_for_hints = min(left - count // 2, limit) - len(jobs)
@@ -163,13 +166,51 @@ def _take_due(db: Connection, source: str, most: int, now: datetime, lease: time
             SELECT id FROM jobs
             WHERE source = %(source)s AND next_poll_at <= %(now)s AND (origin IN ('hint', 'listed')) = %(hinted)s
             ORDER BY next_poll_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
-        UPDATE jobs SET next_poll_at = %(lease)s, last_poll_at = %(now)s, poll_count = poll_count + 1
+        UPDATE jobs SET next_poll_at = %(lease)s, last_poll_at = %(now)s, poll_count = poll_count + 1,
+            -- Late is what comes when the job is twice as old as it should be.
+            unwatched = unwatched OR %(now)s::timestamptz - next_poll_at > next_poll_at - created_at
         FROM due WHERE jobs.id = due.id
         RETURNING jobs.*
         """,
         {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "hinted": hinted},
     ).fetchall()
     return [job_of(row) for row in rows]
+
+
+def poll_soon(db: Connection, source: str, job_id: str) -> bool:
+    """Make an open job due now."""
+    now = lock(db, job_lock(source, job_id))
+    return (
+        db.execute(
+            """
+            UPDATE jobs SET next_poll_at = %(now)s
+            WHERE source = %(source)s AND job_id = %(job)s AND finished_at IS NULL
+            """,
+            {"source": source, "job": job_id, "now": to_text(now)},
+        ).rowcount
+        == 1
+    )
+
+
+def postpone(db: Connection, waits: Sequence[tuple[Job, timedelta]]) -> None:
+    """What somebody else is just changing is left as it is, so that nobody waits for anybody."""
+    now = now_in(db)
+    db.execute(
+        """
+        WITH postponed AS MATERIALIZED (
+            SELECT jobs.id, later FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+                AS wanted (source, job_id, due_at, later)
+            JOIN jobs ON jobs.source = wanted.source AND jobs.job_id = wanted.job_id AND next_poll_at = due_at
+            FOR UPDATE OF jobs SKIP LOCKED)
+        UPDATE jobs SET next_poll_at = later FROM postponed WHERE jobs.id = postponed.id
+        """,
+        (
+            [job.source for job, _ in waits],
+            [job.job_id for job, _ in waits],
+            [job.next_poll_at and to_text(job.next_poll_at) for job, _ in waits],
+            [to_text(now + wait) for _, wait in waits],
+        ),
+    )
 
 
 def record_poll(db: Connection, job: Job, result: PollResult) -> bool:
@@ -188,6 +229,8 @@ def record_poll(db: Connection, job: Job, result: PollResult) -> bool:
                 WHEN %(incomplete)s THEN incomplete_count + 1 ELSE 0 END,
             error_count = CASE WHEN %(error)s::text IS NULL THEN 0 ELSE error_count + 1 END,
             missing_count = CASE WHEN %(missing)s THEN missing_count + 1 ELSE 0 END,
+            open_at = CASE WHEN %(open)s THEN last_poll_at ELSE open_at END,
+            unwatched = NOT %(open)s AND (unwatched OR %(error)s::text IS NOT NULL),
             -- A hint that the provider answers for is one no longer.
             origin = CASE WHEN origin IN ('hint', 'listed') AND %(error)s::text IS NULL THEN 'event' ELSE origin END
         WHERE id = %(id)s

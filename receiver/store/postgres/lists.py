@@ -1,16 +1,166 @@
 """What people look at, newest first, and what they choose: statements that only read."""
 
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, LiteralString
 
-from receiver.store.base import Selection
-from receiver.store.rows import selection_values
+from receiver.clock import from_text
+from receiver.models import State, Status
+from receiver.store.base import (
+    DeliveryFilter,
+    DispatchFilter,
+    EventFilter,
+    Filter,
+    JobFilter,
+    Page,
+    RefusalFilter,
+    Selection,
+    Verdict,
+)
+from receiver.store.rows import filter_values, page_of, selection_values
+from receiver.store.search import ABOVE_ALL, Ids, span
+
+Read = Callable[[LiteralString, Mapping[str, Any]], list[dict[str, Any]]]
+
+_UNSETTLED = (State.PENDING, State.RUNNING, State.DEAD)
+
+
+def events(read: Read, wanted: EventFilter, limit: int, before: int | None) -> Page:
+    ids = _ids(read, "events", "recorded_at", before)
+    if wanted.state in _UNSETTLED:
+        return _page(read, EVENTS_OF_STATE, wanted, ids, limit, indexed=True)
+    indexed = wanted.job_id is not None or wanted.status not in (None, Status.SUCCEEDED)
+    return _page(read, EVENTS, wanted, ids, limit, indexed=indexed)
+
+
+def deliveries(read: Read, wanted: DeliveryFilter, limit: int, before: int | None) -> Page:
+    indexed = wanted.verdict not in (None, Verdict.RECORDED)
+    return _page(read, DELIVERIES, wanted, _ids(read, "deliveries", "received_at", before), limit, indexed=indexed)
+
+
+def refusals(read: Read, wanted: RefusalFilter, limit: int, before: int | None) -> Page:
+    # There are few.
+    return _page(read, REFUSALS, wanted, _ids(read, "quarantine", "received_at", before), limit, indexed=True)
+
+
+def jobs(read: Read, wanted: JobFilter, limit: int, before: int | None) -> Page:
+    # An open job has one of these statuses, too.
+    rare = wanted.open or wanted.overdue or wanted.status not in (None, Status.SUCCEEDED)
+    indexed = rare or wanted.job_id is not None
+    return _page(read, JOBS, wanted, _ids(read, "jobs", "created_at", before), limit, indexed=indexed)
+
+
+def dispatches(read: Read, wanted: DispatchFilter, limit: int, before: int | None) -> Page:
+    indexed = wanted.event_id is not None or wanted.replay_id is not None or wanted.state in _UNSETTLED
+    return _page(read, DISPATCHES, wanted, _ids(read, "dispatches", "created_at", before), limit, indexed=indexed)
+
+
+def _page(read: Read, statement: LiteralString, wanted: Filter, ids: Ids, limit: int, *, indexed: bool) -> Page:
+    values = filter_values(wanted)
+    if isinstance(wanted, EventFilter):
+        values["type"] = like(wanted.type)
+    searched = span(ids, since=getattr(wanted, "since", None), until=getattr(wanted, "until", None), indexed=indexed)
+    asked = {"before": searched.before, "floor": searched.floor, "limit": limit + 1}
+    return page_of(read(statement, values | asked), limit, searched)
+
+
+def _ids(read: Read, table: LiteralString, column: LiteralString, before: int | None) -> Ids:
+    [row] = read(
+        f"""
+        SELECT (SELECT coalesce(min(id), 1) FROM {table}) AS oldest,
+            (SELECT coalesce(max(id), 0) FROM {table} WHERE id < %(before)s) AS newest
+        """,  # noqa: S608 - names of ours
+        {"before": ABOVE_ALL if before is None else before},
+    )
+
+    def moment(row_id: int) -> datetime:
+        [row] = read(
+            f"SELECT {column} AS moment FROM {table} WHERE id >= %(id)s ORDER BY id LIMIT 1",  # noqa: S608 - names of ours
+            {"id": row_id},
+        )
+        return from_text(row["moment"])
+
+    return Ids(oldest=row["oldest"], newest=row["newest"], moment=moment)
+
+
+EVENT: LiteralString = """
+    SELECT events.id, source, type, job_id AS job, kind, status, raw_status, standing, trust, via, occurred_at,
+        recorded_at, webhook_at, poll_at, outputs, failure, key, data, delivery_id AS delivery,
+        (SELECT '{' || coalesce(string_agg(to_json(handler)::text || ':' || result, ',' ORDER BY id), '') || '}'
+         FROM dispatches WHERE event_id = events.id AND result IS NOT NULL) AS results
+    FROM events WHERE id = %(id)s
+    """
+
+EVENTS: LiteralString = """
+    SELECT id, source, type, job_id AS job, kind, status, raw_status, standing, trust, via, occurred_at, recorded_at,
+        webhook_at, poll_at, outputs, failure, key
+    FROM events
+    WHERE id < %(before)s AND id >= %(floor)s
+        AND (%(source)s::text IS NULL OR source = %(source)s) AND (%(type)s::text IS NULL OR type LIKE %(type)s)
+        AND (%(status)s::text IS NULL OR status = %(status)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+        AND (%(job_id)s::text IS NULL OR job_id = %(job_id)s)
+        AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
+        AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
+        AND (%(state)s::text IS NULL OR EXISTS (
+            SELECT 1 FROM dispatches WHERE event_id = events.id AND state = %(state)s))
+        AND (%(text)s::text IS NULL OR strpos(key, %(text)s) > 0 OR strpos(job_id, %(text)s) > 0
+            OR strpos(type, %(text)s) > 0 OR strpos(outputs, %(text)s) > 0 OR strpos(data, %(text)s) > 0)
+    ORDER BY id DESC LIMIT %(limit)s
+    """
+
+EVENTS_OF_STATE: LiteralString = """
+    SELECT id, source, type, job_id AS job, kind, status, raw_status, standing, trust, via, occurred_at, recorded_at,
+        webhook_at, poll_at, outputs, failure, key
+    FROM events
+    WHERE id IN (SELECT event_id FROM dispatches WHERE dispatches.state = %(state)s)
+        AND id < %(before)s AND id >= %(floor)s
+        AND (%(source)s::text IS NULL OR source = %(source)s) AND (%(type)s::text IS NULL OR type LIKE %(type)s)
+        AND (%(status)s::text IS NULL OR status = %(status)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+        AND (%(job_id)s::text IS NULL OR job_id = %(job_id)s)
+        AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
+        AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
+        AND (%(text)s::text IS NULL OR strpos(key, %(text)s) > 0 OR strpos(job_id, %(text)s) > 0
+            OR strpos(type, %(text)s) > 0 OR strpos(outputs, %(text)s) > 0 OR strpos(data, %(text)s) > 0)
+    ORDER BY id DESC LIMIT %(limit)s
+    """
+
+DELIVERY: LiteralString = """
+    SELECT id, source, via, trust, verdict, received_at, seen_count, last_seen_at, path, note, headers, body
+    FROM deliveries WHERE id = %(id)s
+    """
+
+DELIVERIES: LiteralString = """
+    SELECT id, source, via, trust, verdict, received_at, seen_count, last_seen_at, path, note
+    FROM deliveries
+    WHERE id < %(before)s AND id >= %(floor)s
+        AND (%(source)s::text IS NULL OR source = %(source)s) AND (%(verdict)s::text IS NULL OR verdict = %(verdict)s)
+        AND (%(via)s::text IS NULL OR via = %(via)s)
+        AND (%(since)s::timestamptz IS NULL OR received_at >= %(since)s)
+        AND (%(until)s::timestamptz IS NULL OR received_at < %(until)s)
+    ORDER BY id DESC LIMIT %(limit)s
+    """
+
+REFUSAL: LiteralString = """
+    SELECT id, source, reason, received_at, hint, path, headers, body FROM quarantine WHERE id = %(id)s
+    """
+
+REFUSALS: LiteralString = """
+    SELECT id, source, reason, received_at, hint, path
+    FROM quarantine
+    WHERE id < %(before)s AND id >= %(floor)s AND (%(source)s::text IS NULL OR source = %(source)s)
+        AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+    ORDER BY id DESC LIMIT %(limit)s
+    """
 
 JOBS: LiteralString = """
-    SELECT source, job_id AS job, kind, status, raw_status, progress, step, created_at, deadline_at,
+    SELECT id, source, job_id AS job, kind, status, raw_status, progress, step, created_at, deadline_at,
         next_poll_at, finished_at, poll_count, error_count, last_error, reference, metadata
     FROM jobs
-    WHERE (%(source)s::text IS NULL OR source = %(source)s) AND (%(status)s::text IS NULL OR status = %(status)s)
-        AND (NOT %(open_only)s OR finished_at IS NULL)
+    WHERE id < %(before)s AND id >= %(floor)s
+        AND (%(source)s::text IS NULL OR source = %(source)s) AND (%(job_id)s::text IS NULL OR job_id = %(job_id)s)
+        AND (%(status)s::text IS NULL OR status = %(status)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+        AND (NOT %(open)s OR finished_at IS NULL)
+        AND (NOT %(overdue)s OR next_poll_at <= statement_timestamp())
     ORDER BY id DESC LIMIT %(limit)s
     """
 
@@ -18,27 +168,6 @@ INTENTS: LiteralString = """
     SELECT source, id AS intent, kind, 'unknown' AS status, created_at, error AS last_error, metadata
     FROM intents WHERE %(source)s::text IS NULL OR source = %(source)s
     ORDER BY created_at DESC, number DESC LIMIT %(limit)s
-    """
-
-EVENTS: LiteralString = """
-    SELECT events.id, source, type, job_id AS job, kind, status, raw_status, standing, trust, via, occurred_at,
-        recorded_at, webhook_at, poll_at, outputs, failure, key, data,
-        (SELECT '{' || coalesce(string_agg(to_json(handler)::text || ':' || result, ',' ORDER BY id), '') || '}'
-         FROM dispatches WHERE event_id = events.id AND result IS NOT NULL) AS results
-    FROM events
-    WHERE (%(source)s::text IS NULL OR source = %(source)s) AND (%(job_id)s::text IS NULL OR job_id = %(job_id)s)
-        AND (%(status)s::text IS NULL OR status = %(status)s)
-    ORDER BY events.id DESC LIMIT %(limit)s
-    """
-
-DELIVERIES: LiteralString = """
-    SELECT id, source, via, trust, verdict, received_at, seen_count, last_seen_at, path, note, headers, body
-    FROM deliveries WHERE %(source)s::text IS NULL OR source = %(source)s ORDER BY id DESC LIMIT %(limit)s
-    """
-
-REFUSALS: LiteralString = """
-    SELECT id, source, reason, received_at, hint, path, headers, body
-    FROM quarantine WHERE %(source)s::text IS NULL OR source = %(source)s ORDER BY id DESC LIMIT %(limit)s
     """
 
 DISPATCH: LiteralString = """
@@ -51,9 +180,12 @@ DISPATCHES: LiteralString = """
     SELECT id, event_id AS event, handler, source, job_id AS job, state, attempt_count, replay, replay_id,
         due_at, finished_at, error, result, idempotency_key
     FROM dispatches
-    WHERE (%(handler)s::text IS NULL OR handler = %(handler)s) AND (%(state)s::text IS NULL OR state = %(state)s)
+    WHERE id < %(before)s AND id >= %(floor)s
+        AND (%(handler)s::text IS NULL OR handler = %(handler)s) AND (%(state)s::text IS NULL OR state = %(state)s)
+        AND (%(source)s::text IS NULL OR source = %(source)s)
         AND (%(event_id)s::bigint IS NULL OR event_id = %(event_id)s)
         AND (%(replay_id)s::text IS NULL OR replay_id = %(replay_id)s)
+        AND (%(error)s::text IS NULL OR strpos(error, %(error)s) > 0)
     ORDER BY id DESC LIMIT %(limit)s
     """
 
@@ -64,7 +196,7 @@ ATTEMPTS: LiteralString = """
 
 SELECTED_EVENTS: LiteralString = """
     SELECT * FROM events
-    WHERE id > %(after)s AND routed_at IS NOT NULL AND standing IN ('current', 'correction')
+    WHERE id > %(after)s AND routed_at IS NOT NULL AND standing IN ('current', 'correction') AND emptied_at IS NULL
         AND (%(source)s::text IS NULL OR source = %(source)s) AND (%(type)s::text IS NULL OR type LIKE %(type)s)
         AND (%(status)s::text IS NULL OR status = %(status)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
         AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
@@ -74,7 +206,7 @@ SELECTED_EVENTS: LiteralString = """
 
 SELECTED_EVENTS_COUNT: LiteralString = """
     SELECT count(*) AS count FROM events
-    WHERE routed_at IS NOT NULL AND standing IN ('current', 'correction')
+    WHERE routed_at IS NOT NULL AND standing IN ('current', 'correction') AND emptied_at IS NULL
         AND (%(source)s::text IS NULL OR source = %(source)s) AND (%(type)s::text IS NULL OR type LIKE %(type)s)
         AND (%(status)s::text IS NULL OR status = %(status)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
         AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
@@ -113,8 +245,12 @@ SELECTED_DEAD_COUNT: LiteralString = """
 def selected(selection: Selection) -> dict[str, Any]:
     """A selection as the statements above take it."""
     values = selection_values(selection)
-    pattern = selection.type and selection.type.translate(_LIKE)
-    return values | {"type": pattern, "handlers": list(selection.handlers) or None}
+    return values | {"type": like(selection.type), "handlers": list(selection.handlers) or None}
+
+
+def like(pattern: str | None) -> str | None:
+    """A pattern in which only `*` stands for something, as LIKE takes it."""
+    return pattern and pattern.translate(_LIKE)
 
 
 _LIKE = str.maketrans({"*": "%", "%": r"\%", "_": r"\_", "\\": r"\\"})

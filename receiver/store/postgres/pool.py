@@ -15,7 +15,9 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from receiver import signals
 from receiver.errors import StoreUnavailable
+from receiver.signals import announce
 from receiver.store.postgres.connection import Address, Connection
 
 T = TypeVar("T")
@@ -61,10 +63,12 @@ class Pool:
         deadline = time.monotonic() + self._timeout
         for attempt in range(1, _TRIES + 1):
             try:
+                began = time.monotonic()
                 with self._unavailable("commit"), self._lent(deadline, lambda db: _begin(db, deadline)) as (db, _):
                     result = work(db)
                     db.execute("COMMIT")
-                    return result
+                announce(signals.store_committed, None, seconds=time.monotonic() - began)
+                return result
             except StoreUnavailable as error:
                 if not isinstance(error.__cause__, _LOST_A_RACE) or attempt == _TRIES or time.monotonic() > deadline:
                     raise

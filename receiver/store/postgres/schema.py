@@ -297,4 +297,107 @@ _CREATE_TABLES: Sequence[LiteralString] = (
     "CREATE TABLE proofs (id integer PRIMARY KEY, proved_at timestamptz NOT NULL)",
 )
 
-MIGRATIONS = (Migration("create_tables", _CREATE_TABLES),)
+_OPEN_TO_PEOPLE: Sequence[LiteralString] = (
+    """
+    CREATE TABLE tokens (
+        name text PRIMARY KEY,
+        digest text NOT NULL UNIQUE,
+        role text NOT NULL,
+        scopes text NOT NULL,
+        created_at timestamptz NOT NULL,
+        expires_at timestamptz,
+        last_used_at timestamptz
+    )
+    """,
+    """
+    CREATE TABLE sessions (
+        digest text PRIMARY KEY,
+        token_digest text NOT NULL,             -- what it was opened with: it ends with that token
+        created_at timestamptz NOT NULL,
+        expires_at timestamptz NOT NULL
+    )
+    """,
+    "CREATE INDEX sessions_token ON sessions (token_digest, expires_at)",
+    """
+    CREATE TABLE answers (                      -- to requests with an idempotency key, as long as they are kept
+        token text NOT NULL,
+        key text NOT NULL,
+        fingerprint text NOT NULL,
+        status bigint,                          -- none before the request is answered
+        body text,
+        began_at timestamptz NOT NULL,
+        PRIMARY KEY (token, key)
+    )
+    """,
+    "CREATE INDEX answers_began ON answers (began_at)",
+    "ALTER TABLE handlers ADD COLUMN paused_at timestamptz",
+    """
+    CREATE TABLE sources (                      -- one row for each that a person has paused, or had
+        name text PRIMARY KEY,
+        paused_at timestamptz
+    )
+    """,
+)
+
+_WATCH_OVER: Sequence[LiteralString] = (
+    """
+    CREATE TABLE alerts (                       -- what is wrong, until people were told that it is over
+        cause text PRIMARY KEY,
+        summary text NOT NULL,
+        since timestamptz NOT NULL,
+        told_at timestamptz,
+        over_at timestamptz                     -- since when it is no longer so
+    )
+    """,
+    "CREATE INDEX dispatches_dead_handler ON dispatches (handler) WHERE state = 'dead'",
+)
+
+_SHARE_WORK: Sequence[LiteralString] = (
+    "CREATE TABLE turns (name text PRIMARY KEY, taken_at timestamptz NOT NULL)",
+    """
+    CREATE TABLE queued (                       -- one row for each until somebody has tried to claim it
+        dispatch_id bigint PRIMARY KEY,
+        handler text NOT NULL,
+        queued_at timestamptz NOT NULL
+    )
+    """,
+    "CREATE INDEX queued_handler ON queued (handler, queued_at)",
+)
+
+_LET_GO: Sequence[LiteralString] = (
+    "ALTER TABLE events ADD COLUMN emptied_at timestamptz",
+)
+
+_LEARN_JOB_TIMES: Sequence[LiteralString] = (
+    # When a poll last found it open.
+    "ALTER TABLE jobs ADD COLUMN open_at timestamptz",
+    # When it ended, where somebody said so: for a webhook, when that came.
+    "ALTER TABLE jobs ADD COLUMN ended_at timestamptz",
+    # Since then a poll came late or failed: it may have ended long before it was noticed.
+    "ALTER TABLE jobs ADD COLUMN unwatched boolean NOT NULL DEFAULT false",
+)
+
+# But for the first, they hold few of the rows, as each costs a delivery time and room.
+_FIND_FOR_PEOPLE: Sequence[LiteralString] = (
+    "CREATE INDEX events_job ON events (job_id, id) WHERE job_id IS NOT NULL",
+    "CREATE INDEX events_not_succeeded ON events (status, id) WHERE status <> 'succeeded'",
+    "CREATE INDEX deliveries_not_recorded ON deliveries (verdict, id) WHERE verdict <> 'recorded'",
+    "CREATE INDEX jobs_open ON jobs (id) WHERE next_poll_at IS NOT NULL",
+    """
+    CREATE INDEX jobs_unsuccessful ON jobs (status, id)
+    WHERE status IN ('failed', 'cancelled', 'expired', 'lost')
+    """,
+)
+
+_TRACE_EVENTS: Sequence[LiteralString] = ("ALTER TABLE events ADD COLUMN traceparent text",)
+
+MIGRATIONS = (
+    Migration("create_tables", _CREATE_TABLES),
+    Migration("open_to_people", _OPEN_TO_PEOPLE),
+    Migration("watch_over", _WATCH_OVER),
+    Migration("share_work", _SHARE_WORK),
+    Migration("let_go", _LET_GO),
+    Migration("learn_job_times", _LEARN_JOB_TIMES),
+    Migration("find_for_people", _FIND_FOR_PEOPLE),
+    Migration("trace_events", _TRACE_EVENTS),
+)

@@ -1,7 +1,7 @@
 """The questions of `Store`, answered by PostgreSQL. Writing is done by the functions of the modules beside this one."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
@@ -11,6 +11,7 @@ import psycopg
 from receiver.clock import from_text
 from receiver.errors import StoreUnavailable
 from receiver.models import (
+    Alert,
     Budget,
     Claim,
     Created,
@@ -18,33 +19,76 @@ from receiver.models import (
     Hold,
     Intent,
     Job,
+    JobTime,
+    KeptAnswer,
     KeySet,
     Limits,
     Listed,
     Origin,
+    Role,
     Schedule,
+    Scope,
     State,
+    Token,
     Trust,
 )
 from receiver.outcomes import Outcome
-from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store, Verdict
+from receiver.store.base import (
+    DeliveryFilter,
+    DispatchFilter,
+    EventFilter,
+    JobFilter,
+    Page,
+    PollResult,
+    Prunable,
+    Receipt,
+    Record,
+    Refusal,
+    RefusalFilter,
+    Row,
+    Selection,
+    Store,
+    Verdict,
+)
+from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
 from receiver.store.postgres import (
+    access,
+    alerts,
     budgets,
     deliveries,
     dispatches,
     events,
+    figures,
+    holds,
+    integrity,
     intents,
     jobs,
     keys,
     lists,
     partitions,
+    queued,
+    retention,
     schema,
+    turns,
 )
 from receiver.store.postgres.bell import Bell
 from receiver.store.postgres.connection import Address, Connection
 from receiver.store.postgres.locks import job_lock, lock
 from receiver.store.postgres.pool import Pool
-from receiver.store.rows import event_of, hold_of, intent_of, job_of, key_set_of, moments, shown
+from receiver.store.postgres.tables import refuse_unfinished_copy
+from receiver.store.rows import (
+    alert_of,
+    delivery_row,
+    event_of,
+    hold_of,
+    intent_of,
+    job_of,
+    job_time_of,
+    key_set_of,
+    moments,
+    shown,
+    token_of,
+)
 
 
 class PostgresStore(Store):
@@ -83,6 +127,7 @@ class PostgresStore(Store):
             schema.migrate(url)
         elif schema.pending(applied):
             raise StoreUnavailable("an older Receiver made its tables; run `receiver migrate` on one node")
+        self._pool.run(refuse_unfinished_copy)
 
     # A delivery comes in
 
@@ -157,16 +202,6 @@ class PostgresStore(Store):
             )
         )
 
-    def drop_deliveries(self, before: datetime) -> list[str]:
-        """Drop the months of deliveries that ended before a moment, with their bodies. Returns their partitions.
-
-        Raises:
-            StoreUnavailable: the table is in use for longer than everybody else can wait; try again.
-        """
-        dropped = self._pool.run(lambda db: partitions.drop_before(db, before))
-        self._partitions.forget()
-        return dropped
-
     # Keys that check signatures
 
     def keys(self, source: str) -> KeySet | None:
@@ -226,19 +261,36 @@ class PostgresStore(Store):
         )
         return [row["name"] for row in rows]
 
+    def claim_one(
+        self, dispatch_id: int, *, lease: timedelta, worker: str, limits: Mapping[str, Budget] | None = None
+    ) -> Claim | None:
+        return self._pool.run(lambda db: dispatches.claim_one(db, dispatch_id, lease, worker, limits or {}))
+
     def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
         tokens = {claim.id: claim.token for claim in claims}
         if tokens:
             self._pool.run(lambda db: dispatches.renew(db, tokens, lease))
 
-    def finish(self, claim: Claim, outcome: Outcome, *, park_after: int | None = None) -> State | None:
-        state = self._pool.run(lambda db: dispatches.finish(db, claim, outcome, park_after))
+    def give_back(self, claims: Iterable[Claim]) -> None:
+        own = list(claims)
+        if own:
+            self._pool.run(lambda db: dispatches.give_back(db, own))
+            self.wake()
+
+    def finish_all(
+        self, ended: Sequence[tuple[Claim, Outcome]], *, park_after: Mapping[str, int] | None = None
+    ) -> list[State | None]:
+        if not ended:
+            return []
+        states = self._pool.run(lambda db: dispatches.finish_all(db, ended, park_after or {}))
         # What it held back is for whoever has a free slot, and this worker has one now.
         self._bell.ring_here()
-        return state
+        return states
 
     def hold(self, handler: str) -> Hold:
-        rows = self._pool.read("SELECT failure_count, parked_until FROM handlers WHERE name = %s", (handler,))
+        rows = self._pool.read(
+            "SELECT failure_count, parked_until, paused_at FROM handlers WHERE name = %s", (handler,)
+        )
         return hold_of(rows[0]) if rows else Hold()
 
     def sweep(self, *, spare: Iterable[Claim] = ()) -> int:
@@ -248,6 +300,9 @@ class PostgresStore(Store):
             return 0
         spared = [claim.token for claim in spare]
         return self._pool.run(lambda db: dispatches.sweep(db, spared))
+
+    def rescue(self, dispatch_id: int, *, worker: str, within: timedelta) -> bool:
+        return self._pool.run(lambda db: dispatches.rescue(db, dispatch_id, worker, within))
 
     def next_due(self, handlers: Iterable[str]) -> timedelta | None:
         [row] = self._pool.read(
@@ -267,7 +322,9 @@ class PostgresStore(Store):
                                 AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id))
                             OFFSET 0)
                         ORDER BY due_at LIMIT 1) AS first
-                    FROM unnest(%s::text[]) AS wanted (name), unnest(ARRAY[0, 1]) AS ranks (rank)) AS firsts) AS pending
+                    FROM unnest(%s::text[]) AS wanted (name), unnest(ARRAY[0, 1]) AS ranks (rank)
+                    WHERE wanted.name NOT IN (SELECT name FROM handlers WHERE paused_at IS NOT NULL)
+                    ) AS firsts) AS pending
             """,
             (list(handlers),),
         )
@@ -279,6 +336,29 @@ class PostgresStore(Store):
             "SELECT handler, count(*) AS count FROM dispatches WHERE state = 'pending' GROUP BY handler", patient=True
         )
         return {row["handler"]: row["count"] for row in rows}
+
+    # Dispatches that a broker hands to the workers
+
+    def enqueue(self, most: Mapping[str, int]) -> list[tuple[int, str]]:
+        # Looking first keeps an idle engine from writing.
+        due = {handler: ids for handler, count in most.items() if (ids := self._unqueued(handler, count))}
+        return self._pool.run(lambda db: queued.enqueue(db, due)) if due else []
+
+    def _unqueued(self, handler: str, most: int) -> list[int]:
+        """The ids of a handler's dispatches that could be put in a queue, as long as at most so many wait there."""
+        ids = list[int]()
+        [row] = self._pool.read(queued.ROOM, {"handler": handler, "most": most})
+        for rank in queued.RANKS:
+            room = max(row["room"] - len(ids), 0)
+            rows = self._pool.read(queued.DUE, {"handler": handler, "rank": rank, "room": room}) if room else []
+            ids += [row["id"] for row in rows]
+        return ids
+
+    def dequeue(self, dispatch_ids: Iterable[int]) -> None:
+        self._pool.run(lambda db: queued.dequeue(db, dispatch_ids))
+
+    def dequeue_lost(self, handlers: Iterable[str], *, older_than: timedelta, keep: int) -> int:
+        return self._pool.run(lambda db: queued.dequeue_lost(db, handlers, older_than, keep))
 
     # What a person does with dispatches
 
@@ -378,6 +458,21 @@ class PostgresStore(Store):
     def remember_limits(self, source: str, limits: Limits) -> None:
         self._pool.run(lambda db: budgets.remember(db, source, limits))
 
+    def postpone(self, waits: Sequence[tuple[Job, timedelta]]) -> None:
+        self._pool.run(lambda db: jobs.postpone(db, waits))
+
+    def job_times(self, source: str, *, limit: int) -> list[JobTime]:
+        rows = self._pool.read(
+            """
+            SELECT kind, created_at, open_at, ended_at, finished_at, unwatched
+            FROM (SELECT * FROM jobs ORDER BY id DESC LIMIT %s) AS newest
+            WHERE source = %s AND origin = 'track' AND status = 'succeeded' AND finished_at > created_at
+            ORDER BY finished_at DESC
+            """,
+            (limit, source),
+        )
+        return [time for row in rows if (time := job_time_of(row)) is not None]
+
     def record_poll(self, job: Job, result: PollResult) -> bool:
         return self._pool.run(lambda db: jobs.record_poll(db, job, result))
 
@@ -414,41 +509,185 @@ class PostgresStore(Store):
         rows = self._pool.read("SELECT * FROM events WHERE id = %s", (event_id,))
         return event_of(rows[0]) if rows else None
 
-    def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
-        return self._shown(lists.JOBS, {"source": source, "status": status, "open_only": open_only, "limit": limit})
+    def event_row(self, event_id: int) -> Row | None:
+        return self._row(lists.EVENT, event_id)
+
+    def list_events(self, wanted: EventFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.events(self._look, wanted or EventFilter(), limit, before)
+
+    def delivery(self, delivery_id: int) -> Row | None:
+        rows = self._look(lists.DELIVERY, {"id": delivery_id})
+        return delivery_row(rows[0]) if rows else None
+
+    def list_deliveries(self, wanted: DeliveryFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.deliveries(self._look, wanted or DeliveryFilter(), limit, before)
+
+    def refusal(self, refusal_id: int) -> Row | None:
+        return self._row(lists.REFUSAL, refusal_id)
+
+    def list_refusals(self, wanted: RefusalFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.refusals(self._look, wanted or RefusalFilter(), limit, before)
+
+    def list_jobs(self, wanted: JobFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.jobs(self._look, wanted or JobFilter(), limit, before)
 
     def list_intents(self, *, source: str | None, limit: int) -> list[Row]:
         return self._shown(lists.INTENTS, {"source": source, "limit": limit})
 
-    def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:
-        return self._shown(lists.EVENTS, {"source": source, "job_id": job_id, "status": status, "limit": limit})
-
-    def list_deliveries(self, *, source: str | None, limit: int) -> list[Row]:
-        return self._shown(lists.DELIVERIES, {"source": source, "limit": limit})
-
-    def list_refusals(self, *, source: str | None, limit: int) -> list[Row]:
-        return self._shown(lists.REFUSALS, {"source": source, "limit": limit})
-
     def dispatch(self, dispatch_id: int) -> Row | None:
-        rows = self._shown(lists.DISPATCH, {"id": dispatch_id})
-        return rows[0] if rows else None
+        return self._row(lists.DISPATCH, dispatch_id)
 
-    def list_dispatches(
-        self,
-        *,
-        handler: str | None,
-        state: str | None,
-        event_id: int | None,
-        replay_id: str | None = None,
-        limit: int,
-    ) -> list[Row]:
-        wanted = {"handler": handler, "state": state, "event_id": event_id, "replay_id": replay_id, "limit": limit}
-        return self._shown(lists.DISPATCHES, wanted)
+    def list_dispatches(self, wanted: DispatchFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.dispatches(self._look, wanted or DispatchFilter(), limit, before)
 
     def list_attempts(self, dispatch_id: int) -> list[Row]:
         return self._shown(lists.ATTEMPTS, {"dispatch_id": dispatch_id})
 
+    # People, and what they ask for
+
+    def add_token(
+        self, name: str, digest: str, *, role: Role, scopes: frozenset[Scope], lasts: timedelta | None = None
+    ) -> bool:
+        return self._pool.run(lambda db: access.add_token(db, name, digest, role, scopes, lasts))
+
+    def remove_token(self, name: str) -> bool:
+        return self._pool.run(lambda db: access.remove_token(db, name))
+
+    def tokens(self) -> list[Token]:
+        return [token_of(row) for row in self._pool.read('SELECT * FROM tokens ORDER BY name COLLATE "C"')]
+
+    def token(self, digest: str) -> Token | None:
+        rows = self._pool.read(
+            """
+            SELECT * FROM tokens WHERE digest = %s AND (expires_at IS NULL OR expires_at > statement_timestamp())
+            """,
+            (digest,),
+        )
+        return token_of(rows[0]) if rows else None
+
+    def note_use(self, name: str) -> None:
+        # Looking first keeps all but one request a minute from writing.
+        if self._pool.read(access.USE_TO_NOTE, (name,)):
+            self._pool.run(
+                lambda db: db.execute(
+                    "UPDATE tokens SET last_used_at = statement_timestamp() WHERE name = %s", (name,)
+                )
+            )
+
+    def open_session(self, digest: str, *, token_digest: str, lasts: timedelta) -> None:
+        self._pool.run(lambda db: access.open_session(db, digest, token_digest, lasts))
+
+    def session(self, digest: str) -> Token | None:
+        rows = self._pool.read(
+            """
+            SELECT tokens.* FROM sessions JOIN tokens ON tokens.digest = sessions.token_digest
+            WHERE sessions.digest = %s AND sessions.expires_at > statement_timestamp()
+                AND (tokens.expires_at IS NULL OR tokens.expires_at > statement_timestamp())
+            """,
+            (digest,),
+        )
+        return token_of(rows[0]) if rows else None
+
+    def close_session(self, digest: str) -> None:
+        self._pool.run(lambda db: db.execute("DELETE FROM sessions WHERE digest = %s", (digest,)))
+
+    def begin_request(self, token: str, key: str, *, fingerprint: str, keep: timedelta) -> KeptAnswer | None:
+        return self._pool.run(lambda db: access.begin_request(db, token, key, fingerprint, keep))
+
+    def keep_answer(self, token: str, key: str, *, status: int, body: str) -> None:
+        self._pool.run(
+            lambda db: db.execute(
+                "UPDATE answers SET status = %s, body = %s WHERE token = %s AND key = %s", (status, body, token, key)
+            )
+        )
+
+    def forget_request(self, token: str, key: str) -> None:
+        self._pool.run(lambda db: db.execute("DELETE FROM answers WHERE token = %s AND key = %s", (token, key)))
+
+    def pause_handler(self, handler: str, *, paused: bool) -> None:
+        self._pool.run(lambda db: holds.pause_handler(db, handler, paused))
+        self.wake()
+
+    def pause_source(self, source: str, *, paused: bool) -> None:
+        self._pool.run(lambda db: holds.pause_source(db, source, paused))
+
+    def source_paused_at(self, source: str) -> datetime | None:
+        rows = self._pool.read(
+            "SELECT paused_at FROM sources WHERE name = %s AND paused_at IS NOT NULL", (source,)
+        )
+        return from_text(rows[0]["paused_at"]) if rows else None
+
+    def poll_soon(self, source: str, job_id: str) -> bool:
+        return self._pool.run(lambda db: jobs.poll_soon(db, source, job_id))
+
+    def refuse_again(self, refusal_id: int, *, reason: str, hint: str) -> bool:
+        return self._pool.run(
+            lambda db: (
+                db.execute(
+                    "UPDATE quarantine SET reason = %s, hint = %s WHERE id = %s", (reason, hint, refusal_id)
+                ).rowcount
+                == 1
+            )
+        )
+
+    def release(self, refusal_id: int) -> bool:
+        return self._pool.run(
+            lambda db: db.execute("DELETE FROM quarantine WHERE id = %s", (refusal_id,)).rowcount == 1
+        )
+
+    # Figures
+
+    def figures(self) -> Figures:
+        return figures.standing(self._pool.read)
+
+    def requests_left(self, source: str, *, budget: Budget, learn: bool) -> int:
+        return figures.requests_left(self._pool.read, source, budget, learn)
+
+    def webhook_health(self, sources: Iterable[str]) -> list[WebhookHealth]:
+        return figures.webhook_health(self._pool.read, sources)
+
+    def count_refused(self, *, since: datetime) -> list[Refused]:
+        return figures.count_refused(self._pool.read, since)
+
+    def count_by_minute(self, *, since: datetime) -> list[EventCount]:
+        return figures.count_by_minute(self._pool.read, since)
+
+    def spending(self, *, since: datetime) -> list[Spending]:
+        return figures.spending(self._pool.read, since)
+
+    def workers(self) -> list[Worker]:
+        return figures.workers(self._pool.read)
+
+    def last_turns(self) -> dict[str, datetime]:
+        return {row["name"]: from_text(row["taken_at"]) for row in self._pool.read("SELECT name, taken_at FROM turns")}
+
+    def examine(self, *, within: timedelta) -> Examined:
+        return integrity.examine(self._pool.read)
+
+    # Alerts
+
+    def alerts(self) -> list[Alert]:
+        rows = self._pool.read("SELECT * FROM alerts ORDER BY since, cause")
+        return [alert_of(row) for row in rows]
+
+    def keep_alert(self, alert: Alert) -> None:
+        self._pool.run(lambda db: alerts.keep(db, alert))
+
+    def drop_alert(self, cause: str) -> None:
+        self._pool.run(lambda db: db.execute("DELETE FROM alerts WHERE cause = %s", (cause,)))
+
+    # What is old goes
+
+    def prune(self, what: Prunable, *, older_than: timedelta, dry_run: bool = False) -> Iterator[int]:
+        return retention.prune(self._pool, self._partitions, what, older_than, dry_run=dry_run)
+
     # Between processes
+
+    def claim_turn(self, name: str, *, every: timedelta) -> bool:
+        # Looking first keeps those whose turn it is not from writing.
+        if self._pool.read(turns.TAKEN, (name, every)):
+            return False
+        return self._pool.run(lambda db: turns.claim(db, name, every))
 
     def wake(self) -> None:
         self._bell.ring()
@@ -459,6 +698,13 @@ class PostgresStore(Store):
     def close(self) -> None:
         self._bell.close()
         self._pool.close()
+
+    def _look(self, statement: LiteralString, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self._pool.read(statement, values, patient=True)
+
+    def _row(self, statement: LiteralString, row_id: int) -> Row | None:
+        rows = self._shown(statement, {"id": row_id})
+        return rows[0] if rows else None
 
     def _shown(self, statement: LiteralString, values: Mapping[str, Any]) -> list[Row]:
         return [shown(row) for row in self._pool.read(statement, values, patient=True)]

@@ -39,6 +39,12 @@ class Bell:
             except OSError:
                 continue
 
+    def ring_here(self) -> None:
+        """Wake who waits in this process."""
+        if self._ear is not None:
+            with contextlib.suppress(OSError):
+                self._sender.sendto(b"!", f"{self._path}/{self._name}")
+
     def wait(self, timeout: float) -> None:
         """Sleep until someone rings, at most `timeout` seconds. Rings since the last wait count."""
         if self._ear is None:

@@ -1,17 +1,21 @@
 """What keeps handlers from being run: failures in a row, and limits."""
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from receiver.clock import from_text, to_text
 from receiver.models import Budget, Claim
-from receiver.outcomes import Decision, Outcome
-from receiver.store.rules import parked_for
+from receiver.outcomes import Outcome
+from receiver.store.rules import Trouble, by_handler, judged
+from receiver.store.sqlite.connection import now_in
 
 
 def allowed(db: sqlite3.Connection, handler: str, free: int, limit: Budget | None, now: datetime) -> tuple[int, bool]:
     """How many dispatches may begin now, and whether that is only to find out whether the handler works again."""
-    row = db.execute("SELECT parked_until FROM handlers WHERE name = ?", (handler,)).fetchone()
+    row = db.execute("SELECT parked_until, paused_at FROM handlers WHERE name = ?", (handler,)).fetchone()
+    if row is not None and row["paused_at"] is not None:
+        return 0, False
     parked = row["parked_until"] if row is not None else None
     if parked is not None and parked > to_text(now):
         return 0, False
@@ -31,6 +35,36 @@ def _left(db: sqlite3.Connection, handler: str, limit: Budget, now: datetime) ->
     return limit.count - len(begun)
 
 
+def pause_handler(db: sqlite3.Connection, handler: str, paused: bool) -> None:
+    """Keep it from being run, or let it run again; one that is paused already stays so since when it was."""
+    db.execute(
+        """
+        INSERT INTO handlers (name, paused_at) VALUES (?, ?)
+        ON CONFLICT (name) DO UPDATE SET paused_at = CASE WHEN excluded.paused_at IS NOT NULL
+            THEN coalesce(handlers.paused_at, excluded.paused_at) END
+        """,
+        (handler, to_text(now_in(db)) if paused else None),
+    )
+
+
+def pause_source(db: sqlite3.Connection, source: str, paused: bool) -> None:
+    """Keep it from being asked, or let it be asked again; one that is paused already stays so since when it was."""
+    db.execute(
+        """
+        INSERT INTO sources (name, paused_at) VALUES (?, ?)
+        ON CONFLICT (name) DO UPDATE SET paused_at = CASE WHEN excluded.paused_at IS NOT NULL
+            THEN coalesce(sources.paused_at, excluded.paused_at) END
+        """,
+        (source, to_text(now_in(db)) if paused else None),
+    )
+
+
+def source_paused(db: sqlite3.Connection, source: str) -> bool:
+    """Whether a person keeps it from being asked."""
+    row = db.execute("SELECT 1 FROM sources WHERE name = ? AND paused_at IS NOT NULL", (source,)).fetchone()
+    return row is not None
+
+
 def begun(
     db: sqlite3.Connection, handler: str, count: int, now: datetime, *, probing_for: timedelta | None, limited: bool
 ) -> None:
@@ -41,30 +75,25 @@ def begun(
         _note(db, handler, "parked_until", now + probing_for)
 
 
-def judge(db: sqlite3.Connection, claim: Claim, outcome: Outcome, park_after: int | None, now: datetime) -> None:
-    """Park the handler after too many failures in a row; free it once it works."""
-    if outcome.failed:
+def judge(
+    db: sqlite3.Connection, ended: Sequence[tuple[Claim, Outcome]], park_after: Mapping[str, int], now: datetime
+) -> None:
+    """Park handlers after too many failures in a row; free those that work."""
+    for handler, own in by_handler(ended).items():
         row = db.execute(
-            """
-            INSERT INTO handlers (name, failure_count) VALUES (?, 1)
-            ON CONFLICT (name) DO UPDATE SET failure_count = failure_count + 1
-            RETURNING failure_count, park_count, parked_until
-            """,
-            (claim.handler,),
+            "SELECT failure_count, park_count, parked_until FROM handlers WHERE name = ?", (handler,)
         ).fetchone()
-        too_many = park_after is not None and row["failure_count"] >= park_after and row["parked_until"] is None
-        if claim.probe or too_many:
-            db.execute("UPDATE handlers SET park_count = park_count + 1 WHERE name = ?", (claim.handler,))
-            _note(db, claim.handler, "parked_until", now + parked_for(row["park_count"]))
-    # A dead letter that the handler asked for says nothing of whether it works.
-    elif outcome.decision is not Decision.DEAD:
-        db.execute(
-            """
-            UPDATE handlers SET failure_count = 0, park_count = 0, parked_until = NULL
-            WHERE name = ? AND failure_count > 0
-            """,
-            (claim.handler,),
-        )
+        before = Trouble(*row) if row is not None else Trouble()
+        after = judged(before, own, park_after.get(handler), now)
+        if after != before:
+            db.execute(
+                """
+                INSERT INTO handlers (name, failure_count, park_count, parked_until) VALUES (?, ?, ?, ?)
+                ON CONFLICT (name) DO UPDATE SET failure_count = excluded.failure_count,
+                    park_count = excluded.park_count, parked_until = excluded.parked_until
+                """,
+                (handler, after.failure_count, after.park_count, after.parked_until),
+            )
 
 
 def _note(db: sqlite3.Connection, handler: str, column: str, until: datetime) -> None:

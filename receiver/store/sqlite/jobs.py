@@ -13,6 +13,7 @@ from receiver.store.rows import job_of, job_values, merged, object_text, poll_va
 from receiver.store.rules import UNTIL_ASKED
 from receiver.store.sqlite.budgets import requests_left, spend
 from receiver.store.sqlite.connection import insert_rows, now_in
+from receiver.store.sqlite.holds import source_paused
 
 
 def open_again(db: sqlite3.Connection, job: int, schedule: Schedule, now: datetime) -> None:
@@ -88,6 +89,8 @@ def claim_polls(
     db: sqlite3.Connection, source: str, budget: Budget, learn: bool, limit: int, lease: timedelta
 ) -> list[Job]:
     """Take due jobs by moving their next poll past the lease: whoever looks meanwhile does not find them due."""
+    if source_paused(db, source):
+        return []
     now = now_in(db)
     left, count = requests_left(db, source, budget, learn, now)
     jobs = _take_due(db, source, min(left, limit), now, lease, last=False)
@@ -104,7 +107,10 @@ def _take_due(
         return []
     rows = db.execute(
         """
-        UPDATE jobs SET next_poll_at = :lease, last_poll_at = :now, poll_count = poll_count + 1
+        UPDATE jobs SET next_poll_at = :lease, last_poll_at = :now, poll_count = poll_count + 1,
+            -- Late is what comes when the job is twice as old as it should be.
+            unwatched = unwatched OR
+                julianday(:now) - julianday(next_poll_at) > julianday(next_poll_at) - julianday(created_at)
         WHERE id IN (
             SELECT id FROM jobs
             WHERE source = :source AND next_poll_at <= :now AND (origin IN ('hint', 'listed')) = :last
@@ -114,6 +120,32 @@ def _take_due(
         {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "last": last},
     ).fetchall()
     return [job_of(row) for row in rows]
+
+
+def poll_soon(db: sqlite3.Connection, source: str, job_id: str) -> bool:
+    """Make an open job due now."""
+    now = now_in(db)
+    return (
+        db.execute(
+            """
+            UPDATE jobs SET next_poll_at = :now
+            WHERE source = :source AND job_id = :job AND finished_at IS NULL
+            """,
+            {"source": source, "job": job_id, "now": to_text(now)},
+        ).rowcount
+        == 1
+    )
+
+
+def postpone(db: sqlite3.Connection, waits: Sequence[tuple[Job, timedelta]]) -> None:
+    now = now_in(db)
+    db.executemany(
+        "UPDATE jobs SET next_poll_at = ? WHERE source = ? AND job_id = ? AND next_poll_at = ?",
+        [
+            (to_text(now + wait), job.source, job.job_id, job.next_poll_at and to_text(job.next_poll_at))
+            for job, wait in waits
+        ],
+    )
 
 
 def record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
@@ -131,6 +163,8 @@ def record_poll(db: sqlite3.Connection, job: Job, result: PollResult) -> bool:
             incomplete_count = iif(:error IS NULL, iif(:incomplete, incomplete_count + 1, 0), incomplete_count),
             error_count = iif(:error IS NULL, 0, error_count + 1),
             missing_count = iif(:missing, missing_count + 1, 0),
+            open_at = iif(:open, last_poll_at, open_at),
+            unwatched = iif(:open, 0, unwatched OR :error IS NOT NULL),
             -- What the provider answers for is as good as told.
             origin = iif(origin IN ('hint', 'listed') AND :error IS NULL, 'event', origin)
         WHERE id = :id

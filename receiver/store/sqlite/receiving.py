@@ -7,6 +7,7 @@ statements there are, not how many rows.
 import hashlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from typing import TypeVar
 from receiver.clock import to_text
 from receiver.models import Event, Origin, Status, Trust, Via
 from receiver.store.base import Receipt, Record, Verdict
-from receiver.store.rows import delivery_values, event_values, recorded
+from receiver.store.rows import delivery_values, event_values, recorded, told_end
 from receiver.store.rules import SECOND_CHANCE
 from receiver.store.sqlite import intents
 from receiver.store.sqlite.connection import insert_rows, next_id, now_in
@@ -82,6 +83,7 @@ def _keep_proven(db: sqlite3.Connection, records: Sequence[tuple[int, Record]], 
     """Keep what is proven; no two of the records have to do with each other."""
     receipts: dict[int, Receipt] = {}
     fresh: list[tuple[int, Record, list[Event]]] = []
+    again = Counter[int]()
     known = _known_events(db, [event for _, record in records for event in record.events])
     for index, record in records:
         rows = [known.get((event.source, event.key)) for event in record.events]
@@ -94,8 +96,9 @@ def _keep_proven(db: sqlite3.Connection, records: Sequence[tuple[int, Record]], 
         else:
             # A batch's own event is its last; those of its clips may have come in on their own before.
             first = next(row["delivery_id"] for row in reversed(rows) if row is not None)
-            _count_again(db, first, now)
+            again[first] += 1
             receipts[index] = Receipt(delivery_id=first, repeated=True)
+    _count_again(db, again, now)
     if fresh:
         receipts |= _keep_fresh(db, fresh, now)
     return receipts
@@ -105,7 +108,7 @@ def _keep_fresh(
     db: sqlite3.Connection, fresh: Sequence[tuple[int, Record, Sequence[Event]]], now: datetime
 ) -> dict[int, Receipt]:
     """Keep deliveries with their new events."""
-    ids = _insert_deliveries(db, [(record, None) for _, record, _ in fresh], now)
+    ids = _insert_deliveries(db, [record for _, record, _ in fresh], now)
     arrivals = {
         index: [_Arrival(event, record, delivery_id) for event in events]
         for (index, record, events), delivery_id in zip(fresh, ids, strict=True)
@@ -173,7 +176,8 @@ def _move_job(db: sqlite3.Connection, event: Event, job: int, now: datetime) -> 
     db.execute(
         """
         UPDATE jobs SET status = coalesce(:status, status), raw_status = :raw_status, updated_at = :now,
-            finished_at = iif(:terminal, :now, finished_at), next_poll_at = iif(:terminal, NULL, next_poll_at)
+            finished_at = iif(:terminal, :now, finished_at), next_poll_at = iif(:terminal, NULL, next_poll_at),
+            ended_at = iif(:terminal, :ended, ended_at)
         WHERE id = :id
         """,
         {
@@ -181,6 +185,7 @@ def _move_job(db: sqlite3.Connection, event: Event, job: int, now: datetime) -> 
             "status": event.status,
             "raw_status": event.raw_status,
             "terminal": bool(event.status and event.status.terminal),
+            "ended": told_end(event, now),
             "now": to_text(now),
         },
     )
@@ -191,7 +196,7 @@ def _see_again(db: sqlite3.Connection, event: Event, row: sqlite3.Row, via: Via,
     column = _SEEN_AT.get(via)
     if column is not None and row[column] is None:
         db.execute(f"UPDATE events SET {column} = ? WHERE id = ?", (to_text(now), row["id"]))  # noqa: S608 - ours
-    if event.status is not None and event.status.terminal:
+    if row["is_open"] and event.status is not None and event.status.terminal:
         db.execute(
             """
             UPDATE jobs SET status = :status, raw_status = :raw_status, updated_at = :now, finished_at = :now,
@@ -212,9 +217,11 @@ def _known_events(db: sqlite3.Connection, events: Iterable[Event]) -> Mapping[tu
     wanted = json.dumps([[event.source, event.key] for event in events])
     rows = db.execute(
         """
-        SELECT events.source, events.key, events.id, delivery_id, webhook_at, poll_at
-        FROM json_each(?) AS wanted CROSS JOIN events
-            ON events.source = wanted.value ->> 0 AND events.key = wanted.value ->> 1
+        SELECT events.source, events.key, events.id, delivery_id, webhook_at, poll_at,
+            jobs.id IS NOT NULL AND jobs.finished_at IS NULL AS is_open
+        FROM json_each(?) AS wanted
+            CROSS JOIN events ON events.source = wanted.value ->> 0 AND events.key = wanted.value ->> 1
+            LEFT JOIN jobs ON jobs.source = events.source AND jobs.job_id = events.job_id
         """,
         (wanted,),
     )
@@ -261,24 +268,40 @@ def _keep_unproven(db: sqlite3.Connection, record: Record, now: datetime, bounds
     """
     fingerprint = hashlib.sha256(record.delivery.body).hexdigest()
     row = db.execute(
-        "SELECT id FROM deliveries WHERE source = ? AND fingerprint = ?", (record.delivery.source, fingerprint)
+        "SELECT delivery_id FROM fingerprints WHERE source = ? AND fingerprint = ?",
+        (record.delivery.source, fingerprint),
     ).fetchone()
     if row is None:
-        [delivery_id] = _insert_deliveries(db, [(_bounded(record, bounds), fingerprint)], now)
+        [delivery_id] = _insert_deliveries(db, [_bounded(record, bounds)], now)
+        _insert_fingerprint(db, record, fingerprint, delivery_id)
     else:
-        delivery_id = row["id"]
-        _count_again(db, delivery_id, now)
+        delivery_id = row["delivery_id"]
+        _count_again(db, {delivery_id: 1}, now)
     if record.trust is Trust.HINT:
-        db.execute(
-            """
-            DELETE FROM deliveries WHERE source = :source AND trust = 'hint' AND id <= (
-                SELECT id FROM deliveries WHERE source = :source AND trust = 'hint'
-                ORDER BY id DESC LIMIT 1 OFFSET :most)
-            """,
-            {"source": record.delivery.source, "most": bounds.max_hints},
-        )
+        _bound_hints(db, record.delivery.source, bounds.max_hints)
     turned_away = sum(not _make_due(db, event, record, now, bounds) for event in record.events)
     return Receipt(delivery_id=delivery_id, repeated=row is not None, turned_away=turned_away)
+
+
+def _insert_fingerprint(db: sqlite3.Connection, record: Record, fingerprint: str, delivery_id: int) -> None:
+    db.execute(
+        "INSERT INTO fingerprints (source, fingerprint, delivery_id, received_at) VALUES (?, ?, ?, ?)",
+        (record.delivery.source, fingerprint, delivery_id, to_text(record.delivery.received_at)),
+    )
+
+
+def _bound_hints(db: sqlite3.Connection, source: str, max_count: int) -> None:
+    """Of a source's hints keep the newest."""
+    gone = db.execute(
+        """
+        DELETE FROM deliveries WHERE source = :source AND trust = 'hint' AND id <= (
+            SELECT id FROM deliveries WHERE source = :source AND trust = 'hint'
+            ORDER BY id DESC LIMIT 1 OFFSET :most)
+        RETURNING id
+        """,
+        {"source": source, "most": max_count},
+    ).fetchall()
+    db.executemany("DELETE FROM fingerprints WHERE delivery_id = ?", [(row["id"],) for row in gone])
 
 
 def _bounded(record: Record, bounds: Bounds) -> Record:
@@ -317,22 +340,25 @@ def _make_due(db: sqlite3.Connection, event: Event, record: Record, now: datetim
     return True
 
 
-def _insert_deliveries(
-    db: sqlite3.Connection, records: Sequence[tuple[Record, str | None]], now: datetime
-) -> Sequence[int]:
-    """Insert deliveries, each with the fingerprint of its body where no event's key tells a repetition."""
+def _insert_deliveries(db: sqlite3.Connection, records: Sequence[Record], now: datetime) -> Sequence[int]:
     first = next_id(db, "deliveries")
     ids = range(first, first + len(records))
     rows = []
-    for delivery_id, (record, fingerprint) in zip(ids, records, strict=True):
+    for delivery_id, record in zip(ids, records, strict=True):
         values = delivery_values(record, now)
         at = values.pop("now")
-        rows.append({"id": delivery_id, **values, "fingerprint": fingerprint, "last_seen_at": at})
+        rows.append({"id": delivery_id, **values, "last_seen_at": at})
     insert_rows(db, "deliveries", rows)
     return ids
 
 
-def _count_again(db: sqlite3.Connection, delivery_id: int, now: datetime) -> None:
-    db.execute(
-        "UPDATE deliveries SET seen_count = seen_count + 1, last_seen_at = ? WHERE id = ?", (to_text(now), delivery_id)
-    )
+def _count_again(db: sqlite3.Connection, counts: Mapping[int, int], now: datetime) -> None:
+    """Note that deliveries came again: how often, by their ids."""
+    if counts:
+        db.execute(
+            """
+            UPDATE deliveries SET seen_count = seen_count + (again.value ->> 1), last_seen_at = ?
+            FROM json_each(?) AS again WHERE deliveries.id = again.value ->> 0
+            """,
+            (to_text(now), json.dumps(list(counts.items()))),
+        )

@@ -42,6 +42,54 @@ def keep_keys(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def open_to_people(db: Database) -> None:
+    """Tokens and sessions of the admin side, answers that are given once, and what a person has paused."""
+    for statement in _OPEN_TO_PEOPLE:
+        db.execute(statement)
+
+
+@migrations()
+def watch_over(db: Database) -> None:
+    """What is wrong, and whether people were told; dead letters are counted by handler."""
+    for statement in _WATCH_OVER:
+        db.execute(statement)
+
+
+@migrations()
+def share_work(db: Database) -> None:
+    """Who does what is done once for all, and which dispatches wait in a broker's queue."""
+    for statement in _SHARE_WORK:
+        db.execute(statement)
+
+
+@migrations()
+def let_go(db: Database) -> None:
+    """What is old goes; the keys of events and the fingerprints of bodies stay."""
+    for statement in _LET_GO:
+        db.execute(statement)
+
+
+@migrations()
+def learn_job_times(db: Database) -> None:
+    """When jobs ended, as closely as it is known."""
+    for statement in _LEARN_JOB_TIMES:
+        db.execute(statement)
+
+
+@migrations()
+def find_for_people(db: Database) -> None:
+    """What lists are asked for most is found without looking at the rest."""
+    for statement in _FIND_FOR_PEOPLE:
+        db.execute(statement)
+
+
+@migrations()
+def trace_events(db: Database) -> None:
+    """Which step of a trace recorded an event."""
+    db.execute("ALTER TABLE events ADD COLUMN traceparent TEXT")
+
+
 def migrate(db: Database) -> None:
     """Bring the tables up to date. Safe to run from every process at once.
 
@@ -112,7 +160,7 @@ _FIRST = (
         path TEXT NOT NULL,
         headers TEXT NOT NULL,
         body BLOB NOT NULL,
-        fingerprint TEXT,                       -- of the body, where no event key tells a repetition
+        fingerprint TEXT,                       -- no longer used: see the table `fingerprints`
         received_at TEXT NOT NULL,
         seen_count INTEGER NOT NULL DEFAULT 1,
         last_seen_at TEXT NOT NULL
@@ -280,5 +328,115 @@ _KEEP_KEYS = (
         wanted INTEGER NOT NULL DEFAULT 0,      -- a signature was met that none of them made
         tried_at TEXT
     ) STRICT
+    """,
+)
+
+_OPEN_TO_PEOPLE = (
+    """
+    CREATE TABLE tokens (
+        name TEXT PRIMARY KEY,
+        digest TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        expires_at TEXT,
+        last_used_at TEXT
+    ) STRICT
+    """,
+    """
+    CREATE TABLE sessions (
+        digest TEXT PRIMARY KEY,
+        token_digest TEXT NOT NULL,             -- what it was opened with: it ends with that token
+        created_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX sessions_token ON sessions (token_digest, expires_at)",
+    """
+    CREATE TABLE answers (                      -- to requests with an idempotency key, as long as they are kept
+        token TEXT NOT NULL,
+        key TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        status INTEGER,                         -- none before the request is answered
+        body TEXT,
+        began_at TEXT NOT NULL,
+        PRIMARY KEY (token, key)
+    ) STRICT
+    """,
+    "CREATE INDEX answers_began ON answers (began_at)",
+    "ALTER TABLE handlers ADD COLUMN paused_at TEXT",
+    """
+    CREATE TABLE sources (                      -- one row for each that a person has paused, or had
+        name TEXT PRIMARY KEY,
+        paused_at TEXT
+    ) STRICT
+    """,
+)
+
+_WATCH_OVER = (
+    """
+    CREATE TABLE alerts (                       -- what is wrong, until people were told that it is over
+        cause TEXT PRIMARY KEY,
+        summary TEXT NOT NULL,
+        since TEXT NOT NULL,
+        told_at TEXT,
+        over_at TEXT                            -- since when it is no longer so
+    ) STRICT
+    """,
+    "CREATE INDEX dispatches_dead_handler ON dispatches (handler) WHERE state = 'dead'",
+    # Without it, counting reasons would read every body.
+    "CREATE INDEX quarantine_reasons ON quarantine (source, reason, received_at)",
+)
+
+_SHARE_WORK = (
+    "CREATE TABLE turns (name TEXT PRIMARY KEY, taken_at TEXT NOT NULL) STRICT",
+    """
+    CREATE TABLE queued (                       -- one row for each until somebody has tried to claim it
+        dispatch_id INTEGER PRIMARY KEY,
+        handler TEXT NOT NULL,
+        queued_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX queued_handler ON queued (handler, queued_at)",
+)
+
+_LET_GO = (
+    """
+    CREATE TABLE fingerprints (                 -- of bodies, where no event key tells a repetition
+        source TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        delivery_id INTEGER NOT NULL,
+        received_at TEXT NOT NULL,
+        PRIMARY KEY (source, fingerprint)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX fingerprints_delivery ON fingerprints (delivery_id)",
+    """
+    INSERT INTO fingerprints (source, fingerprint, delivery_id, received_at)
+    SELECT source, fingerprint, id, received_at FROM deliveries WHERE fingerprint IS NOT NULL
+    """,
+    # To drop the column would write every delivery anew.
+    "DROP INDEX deliveries_fingerprint",
+    "ALTER TABLE events ADD COLUMN emptied_at TEXT",
+)
+
+_LEARN_JOB_TIMES = (
+    # When a poll last found it open.
+    "ALTER TABLE jobs ADD COLUMN open_at TEXT",
+    # When it ended, where somebody said so: for a webhook, when that came.
+    "ALTER TABLE jobs ADD COLUMN ended_at TEXT",
+    # Since then a poll came late or failed: it may have ended long before it was noticed.
+    "ALTER TABLE jobs ADD COLUMN unwatched INTEGER NOT NULL DEFAULT 0",
+)
+
+# But for the first, they hold few of the rows, as each costs a delivery time and room.
+_FIND_FOR_PEOPLE = (
+    "CREATE INDEX events_job ON events (job_id) WHERE job_id IS NOT NULL",
+    "CREATE INDEX events_not_succeeded ON events (status, id) WHERE status <> 'succeeded'",
+    "CREATE INDEX deliveries_not_recorded ON deliveries (verdict, id) WHERE verdict <> 'recorded'",
+    "CREATE INDEX jobs_open ON jobs (id) WHERE next_poll_at IS NOT NULL",
+    """
+    CREATE INDEX jobs_unsuccessful ON jobs (status, id)
+    WHERE status IN ('failed', 'cancelled', 'expired', 'lost')
     """,
 )

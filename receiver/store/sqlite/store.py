@@ -4,8 +4,8 @@ import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlite_utils import Database
 from receiver.clock import from_text, to_text
 from receiver.errors import StoreUnavailable
 from receiver.models import (
+    Alert,
     Budget,
     Claim,
     Created,
@@ -21,31 +22,72 @@ from receiver.models import (
     Hold,
     Intent,
     Job,
+    JobTime,
+    KeptAnswer,
     KeySet,
     Limits,
     Listed,
+    Role,
     Schedule,
+    Scope,
     State,
+    Token,
 )
 from receiver.outcomes import Outcome
-from receiver.store.base import PollResult, Receipt, Record, Refusal, Row, Selection, Store
+from receiver.store.base import (
+    DeliveryFilter,
+    DispatchFilter,
+    EventFilter,
+    JobFilter,
+    Page,
+    PollResult,
+    Prunable,
+    Receipt,
+    Record,
+    Refusal,
+    RefusalFilter,
+    Row,
+    Selection,
+    Store,
+)
+from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
 from receiver.store.rows import (
+    alert_of,
+    delivery_row,
     event_of,
     hold_of,
     intent_of,
     job_of,
+    job_time_of,
     key_set_of,
     limit_values,
     moments,
     selection_values,
     shown,
+    token_of,
 )
-from receiver.store.sqlite import budgets, dispatches, intents, jobs, keys
+from receiver.store.sqlite import (
+    access,
+    alerts,
+    budgets,
+    dispatches,
+    figures,
+    holds,
+    integrity,
+    intents,
+    jobs,
+    keys,
+    lists,
+    queued,
+    retention,
+    turns,
+)
 from receiver.store.sqlite.bell import Bell
 from receiver.store.sqlite.connection import connect, now_in, refuse_network_file_system
 from receiver.store.sqlite.quarantine import quarantine
 from receiver.store.sqlite.receiving import Bounds, receive
 from receiver.store.sqlite.schema import migrate
+from receiver.store.sqlite.tables import refuse_unfinished_copy
 from receiver.store.sqlite.writer import Writer
 
 
@@ -63,16 +105,25 @@ class SQLiteStore(Store):
         timeout: timedelta = timedelta(seconds=5),
         max_hints: int = 1000,
         max_hint_body: int = 2**16,
+        gather: Callable[[], object] = lambda: None,
     ) -> None:
+        """`gather` is called before each commit, to let other threads hand over what can share it."""
         refuse_network_file_system(path)
+        self._path = path
         self._bounds = Bounds(max_hints=max_hints, max_hint_body=max_hint_body)
         try:
             with contextlib.ExitStack() as opened:
                 self._reader = opened.enter_context(contextlib.closing(connect(path)))
                 migrate(Database(self._reader))
+                refuse_unfinished_copy(self._reader)
                 self._reading = threading.Lock()
                 writing = opened.enter_context(contextlib.closing(connect(path)))
-                self._writer = Writer(writing, path.with_name(f"{path.name}-lock"), timeout=timeout.total_seconds())
+                self._writer = Writer(
+                    writing,
+                    path.with_name(f"{path.name}-lock"),
+                    timeout=timeout.total_seconds(),
+                    gather=gather,
+                )
                 self._bell = Bell(path.with_name(f"{path.name}-bell"))
                 opened.pop_all()
         except (sqlite3.Error, OSError) as error:
@@ -164,6 +215,11 @@ class SQLiteStore(Store):
             )
         )
 
+    def claim_one(
+        self, dispatch_id: int, *, lease: timedelta, worker: str, limits: Mapping[str, Budget] | None = None
+    ) -> Claim | None:
+        return self._writer.run(lambda db: dispatches.claim_one(db, dispatch_id, lease, worker, limits or {}))
+
     def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
         tokens = [(claim.id, claim.token) for claim in claims]
 
@@ -177,13 +233,24 @@ class SQLiteStore(Store):
         if tokens:
             self._writer.run(work)
 
-    def finish(self, claim: Claim, outcome: Outcome, *, park_after: int | None = None) -> State | None:
-        state = self._writer.run(lambda db: dispatches.finish(db, claim, outcome, park_after))
-        self.wake()
-        return state
+    def give_back(self, claims: Iterable[Claim]) -> None:
+        own = list(claims)
+        if own:
+            self._writer.run(lambda db: dispatches.give_back(db, own))
+            self.wake()
+
+    def finish_all(
+        self, ended: Sequence[tuple[Claim, Outcome]], *, park_after: Mapping[str, int] | None = None
+    ) -> list[State | None]:
+        if not ended:
+            return []
+        states = self._writer.run(lambda db: dispatches.finish_all(db, ended, park_after or {}))
+        # What it held back is for whoever has a free slot, and this worker has one now.
+        self._bell.ring_here()
+        return states
 
     def hold(self, handler: str) -> Hold:
-        rows = self._read("SELECT failure_count, parked_until FROM handlers WHERE name = ?", (handler,))
+        rows = self._read("SELECT failure_count, parked_until, paused_at FROM handlers WHERE name = ?", (handler,))
         return hold_of(rows[0]) if rows else Hold()
 
     def sweep(self, *, spare: Iterable[Claim] = ()) -> int:
@@ -196,6 +263,9 @@ class SQLiteStore(Store):
             return 0
         spared = {claim.token for claim in spare}
         return self._writer.run(lambda db: dispatches.sweep(db, spared))
+
+    def rescue(self, dispatch_id: int, *, worker: str, within: timedelta) -> bool:
+        return self._writer.run(lambda db: dispatches.rescue(db, dispatch_id, worker, within))
 
     def next_due(self, handlers: Iterable[str]) -> timedelta | None:
         [row] = self._read(
@@ -214,7 +284,8 @@ class SQLiteStore(Store):
                                 AND other.handler = due.handler AND other.state IN ('pending', 'running')
                                 AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id)))
                         ORDER BY due_at LIMIT 1) AS first
-                    FROM json_each(?) AS name, json_each('[0, 1]') AS ranks)) AS pending
+                    FROM json_each(?) AS name, json_each('[0, 1]') AS ranks
+                    WHERE name.value NOT IN (SELECT name FROM handlers WHERE paused_at IS NOT NULL))) AS pending
             """,
             (json.dumps(list(handlers)),),
         )
@@ -225,13 +296,36 @@ class SQLiteStore(Store):
         rows = self._read("SELECT handler, count(*) AS count FROM dispatches WHERE state = 'pending' GROUP BY handler")
         return {row["handler"]: row["count"] for row in rows}
 
+    # Dispatches that a broker hands to the workers
+
+    def enqueue(self, most: Mapping[str, int]) -> list[tuple[int, str]]:
+        # Looking first keeps an idle engine from writing.
+        due = {handler: ids for handler, count in most.items() if (ids := self._unqueued(handler, count))}
+        return self._writer.run(lambda db: queued.enqueue(db, due)) if due else []
+
+    def _unqueued(self, handler: str, most: int) -> list[int]:
+        """The ids of a handler's dispatches that could be put in a queue, as long as at most so many wait there."""
+        ids = list[int]()
+        [row] = self._read(queued.ROOM, {"handler": handler, "most": most})
+        for rank in queued.RANKS:
+            room = max(row["room"] - len(ids), 0)
+            rows = self._read(queued.DUE, {"handler": handler, "rank": rank, "room": room}) if room else []
+            ids += [row["id"] for row in rows]
+        return ids
+
+    def dequeue(self, dispatch_ids: Iterable[int]) -> None:
+        self._writer.run(lambda db: queued.dequeue(db, dispatch_ids))
+
+    def dequeue_lost(self, handlers: Iterable[str], *, older_than: timedelta, keep: int) -> int:
+        return self._writer.run(lambda db: queued.dequeue_lost(db, handlers, older_than, keep))
+
     # What a person does with dispatches
 
     def select_events(self, selection: Selection, *, limit: int, after: int = 0) -> list[Event]:
         rows = self._read(
             """
             SELECT * FROM events
-            WHERE id > :after AND routed_at IS NOT NULL AND standing IN ('current', 'correction')
+            WHERE id > :after AND routed_at IS NOT NULL AND standing IN ('current', 'correction') AND emptied_at IS NULL
                 AND (:source IS NULL OR source = :source) AND (:type IS NULL OR type GLOB :type)
                 AND (:status IS NULL OR status = :status) AND (:kind IS NULL OR kind = :kind)
                 AND (:since IS NULL OR recorded_at >= :since) AND (:until IS NULL OR recorded_at < :until)
@@ -245,7 +339,7 @@ class SQLiteStore(Store):
         [row] = self._read(
             """
             SELECT count(*) AS count FROM events
-            WHERE routed_at IS NOT NULL AND standing IN ('current', 'correction')
+            WHERE routed_at IS NOT NULL AND standing IN ('current', 'correction') AND emptied_at IS NULL
                 AND (:source IS NULL OR source = :source) AND (:type IS NULL OR type GLOB :type)
                 AND (:status IS NULL OR status = :status) AND (:kind IS NULL OR kind = :kind)
                 AND (:since IS NULL OR recorded_at >= :since) AND (:until IS NULL OR recorded_at < :until)
@@ -378,6 +472,21 @@ class SQLiteStore(Store):
 
         self._writer.run(work)
 
+    def postpone(self, waits: Sequence[tuple[Job, timedelta]]) -> None:
+        self._writer.run(lambda db: jobs.postpone(db, waits))
+
+    def job_times(self, source: str, *, limit: int) -> list[JobTime]:
+        rows = self._read(
+            """
+            SELECT kind, created_at, open_at, ended_at, finished_at, unwatched
+            FROM (SELECT * FROM jobs ORDER BY id DESC LIMIT ?)
+            WHERE source = ? AND origin = 'track' AND status = 'succeeded' AND finished_at > created_at
+            ORDER BY finished_at DESC
+            """,
+            (limit, source),
+        )
+        return [time for row in rows if (time := job_time_of(row)) is not None]
+
     def record_poll(self, job: Job, result: PollResult) -> bool:
         return self._writer.run(lambda db: jobs.record_poll(db, job, result))
 
@@ -418,103 +527,176 @@ class SQLiteStore(Store):
         rows = self._read("SELECT * FROM events WHERE id = ?", (event_id,))
         return event_of(rows[0]) if rows else None
 
-    def list_jobs(self, *, source: str | None, status: str | None, open_only: bool, limit: int) -> list[Row]:
-        return self._rows(
-            """
-            SELECT source, job_id AS job, kind, status, raw_status, progress, step, created_at, deadline_at,
-                next_poll_at, finished_at, poll_count, error_count, last_error, reference, metadata
-            FROM jobs
-            WHERE (:source IS NULL OR source = :source) AND (:status IS NULL OR status = :status)
-                AND (NOT :open_only OR finished_at IS NULL)
-            ORDER BY id DESC LIMIT :limit
-            """,
-            {"source": source, "status": status, "open_only": open_only, "limit": limit},
-        )
+    def event_row(self, event_id: int) -> Row | None:
+        return self._row(lists.EVENT, event_id)
+
+    def list_events(self, wanted: EventFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.events(self._read, wanted or EventFilter(), limit, before)
+
+    def delivery(self, delivery_id: int) -> Row | None:
+        rows = self._read(lists.DELIVERY, {"id": delivery_id})
+        return delivery_row(dict(rows[0])) if rows else None
+
+    def list_deliveries(self, wanted: DeliveryFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.deliveries(self._read, wanted or DeliveryFilter(), limit, before)
+
+    def refusal(self, refusal_id: int) -> Row | None:
+        return self._row(lists.REFUSAL, refusal_id)
+
+    def list_refusals(self, wanted: RefusalFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.refusals(self._read, wanted or RefusalFilter(), limit, before)
+
+    def list_jobs(self, wanted: JobFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.jobs(self._read, wanted or JobFilter(), limit, before)
 
     def list_intents(self, *, source: str | None, limit: int) -> list[Row]:
-        return self._rows(
-            """
-            SELECT source, id AS intent, kind, 'unknown' AS status, created_at, error AS last_error, metadata
-            FROM intents WHERE (:source IS NULL OR source = :source) ORDER BY created_at DESC, rowid DESC LIMIT :limit
-            """,
-            {"source": source, "limit": limit},
-        )
-
-    def list_events(self, *, source: str | None, job_id: str | None, status: str | None, limit: int) -> list[Row]:
-        return self._rows(
-            """
-            SELECT events.id, source, type, job_id AS job, kind, status, raw_status, standing, trust, via, occurred_at,
-                recorded_at, webhook_at, poll_at, outputs, failure, key, data,
-                (SELECT json_group_object(handler, json(result)) FROM dispatches
-                 WHERE event_id = events.id AND result IS NOT NULL) AS results
-            FROM events
-            WHERE (:source IS NULL OR source = :source) AND (:job_id IS NULL OR job_id = :job_id)
-                AND (:status IS NULL OR status = :status)
-            ORDER BY id DESC LIMIT :limit
-            """,
-            {"source": source, "job_id": job_id, "status": status, "limit": limit},
-        )
-
-    def list_deliveries(self, *, source: str | None, limit: int) -> list[Row]:
-        return self._rows(
-            """
-            SELECT id, source, via, trust, verdict, received_at, seen_count, last_seen_at, path, note, headers, body
-            FROM deliveries WHERE (:source IS NULL OR source = :source) ORDER BY id DESC LIMIT :limit
-            """,
-            {"source": source, "limit": limit},
-        )
-
-    def list_refusals(self, *, source: str | None, limit: int) -> list[Row]:
-        return self._rows(
-            """
-            SELECT id, source, reason, received_at, hint, path, headers, body
-            FROM quarantine WHERE (:source IS NULL OR source = :source) ORDER BY id DESC LIMIT :limit
-            """,
-            {"source": source, "limit": limit},
-        )
+        return self._rows(lists.INTENTS, {"source": source, "limit": limit})
 
     def dispatch(self, dispatch_id: int) -> Row | None:
-        rows = self._rows(
-            """
-            SELECT id, event_id AS event, handler, source, job_id AS job, state, attempt_count, replay, replay_id,
-                created_at, due_at, started_at, finished_at, error, result, idempotency_key
-            FROM dispatches WHERE id = :id
-            """,
-            {"id": dispatch_id},
-        )
-        return rows[0] if rows else None
+        return self._row(lists.DISPATCH, dispatch_id)
 
-    def list_dispatches(
-        self,
-        *,
-        handler: str | None,
-        state: str | None,
-        event_id: int | None,
-        replay_id: str | None = None,
-        limit: int,
-    ) -> list[Row]:
-        return self._rows(
-            """
-            SELECT id, event_id AS event, handler, source, job_id AS job, state, attempt_count, replay, replay_id,
-                due_at, finished_at, error, result, idempotency_key
-            FROM dispatches
-            WHERE (:handler IS NULL OR handler = :handler) AND (:state IS NULL OR state = :state)
-                AND (:event_id IS NULL OR event_id = :event_id) AND (:replay_id IS NULL OR replay_id = :replay_id)
-            ORDER BY id DESC LIMIT :limit
-            """,
-            {"handler": handler, "state": state, "event_id": event_id, "replay_id": replay_id, "limit": limit},
-        )
+    def list_dispatches(self, wanted: DispatchFilter | None = None, *, limit: int, before: int | None = None) -> Page:
+        return lists.dispatches(self._read, wanted or DispatchFilter(), limit, before)
 
     def list_attempts(self, dispatch_id: int) -> list[Row]:
-        return self._rows(
+        return self._rows(lists.ATTEMPTS, {"dispatch_id": dispatch_id})
+
+    # People, and what they ask for
+
+    def add_token(
+        self, name: str, digest: str, *, role: Role, scopes: frozenset[Scope], lasts: timedelta | None = None
+    ) -> bool:
+        return self._writer.run(lambda db: access.add_token(db, name, digest, role, scopes, lasts))
+
+    def remove_token(self, name: str) -> bool:
+        return self._writer.run(lambda db: access.remove_token(db, name))
+
+    def tokens(self) -> list[Token]:
+        return [token_of(row) for row in self._read("SELECT * FROM tokens ORDER BY name")]
+
+    def token(self, digest: str) -> Token | None:
+        rows = self._read(
             """
-            SELECT number, outcome, started_at, ended_at, worker, error FROM attempts
-            WHERE dispatch_id = :dispatch_id ORDER BY id
+            SELECT * FROM tokens WHERE digest = ?
+                AND (expires_at IS NULL OR expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
             """,
-            {"dispatch_id": dispatch_id},
+            (digest,),
+        )
+        return token_of(rows[0]) if rows else None
+
+    def note_use(self, name: str) -> None:
+        # Looking first keeps all but one request a minute from taking the write lock.
+        if self._read(access.USE_TO_NOTE, (name,)):
+            self._writer.run(
+                lambda db: db.execute("UPDATE tokens SET last_used_at = ? WHERE name = ?", (to_text(now_in(db)), name))
+            )
+
+    def open_session(self, digest: str, *, token_digest: str, lasts: timedelta) -> None:
+        self._writer.run(lambda db: access.open_session(db, digest, token_digest, lasts))
+
+    def session(self, digest: str) -> Token | None:
+        rows = self._read(
+            """
+            SELECT tokens.* FROM sessions JOIN tokens ON tokens.digest = sessions.token_digest
+            WHERE sessions.digest = ? AND sessions.expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                AND (tokens.expires_at IS NULL OR tokens.expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+            """,
+            (digest,),
+        )
+        return token_of(rows[0]) if rows else None
+
+    def close_session(self, digest: str) -> None:
+        self._writer.run(lambda db: db.execute("DELETE FROM sessions WHERE digest = ?", (digest,)))
+
+    def begin_request(self, token: str, key: str, *, fingerprint: str, keep: timedelta) -> KeptAnswer | None:
+        return self._writer.run(lambda db: access.begin_request(db, token, key, fingerprint, keep))
+
+    def keep_answer(self, token: str, key: str, *, status: int, body: str) -> None:
+        self._writer.run(
+            lambda db: db.execute(
+                "UPDATE answers SET status = ?, body = ? WHERE token = ? AND key = ?", (status, body, token, key)
+            )
         )
 
+    def forget_request(self, token: str, key: str) -> None:
+        self._writer.run(lambda db: db.execute("DELETE FROM answers WHERE token = ? AND key = ?", (token, key)))
+
+    def pause_handler(self, handler: str, *, paused: bool) -> None:
+        self._writer.run(lambda db: holds.pause_handler(db, handler, paused))
+        self.wake()
+
+    def pause_source(self, source: str, *, paused: bool) -> None:
+        self._writer.run(lambda db: holds.pause_source(db, source, paused))
+
+    def source_paused_at(self, source: str) -> datetime | None:
+        rows = self._read("SELECT paused_at FROM sources WHERE name = ? AND paused_at IS NOT NULL", (source,))
+        return from_text(rows[0]["paused_at"]) if rows else None
+
+    def poll_soon(self, source: str, job_id: str) -> bool:
+        return self._writer.run(lambda db: jobs.poll_soon(db, source, job_id))
+
+    def refuse_again(self, refusal_id: int, *, reason: str, hint: str) -> bool:
+        statement = "UPDATE quarantine SET reason = ?, hint = ? WHERE id = ?"
+        return self._writer.run(lambda db: db.execute(statement, (reason, hint, refusal_id)).rowcount == 1)
+
+    def release(self, refusal_id: int) -> bool:
+        return self._writer.run(
+            lambda db: db.execute("DELETE FROM quarantine WHERE id = ?", (refusal_id,)).rowcount == 1
+        )
+
+    # Figures
+
+    def figures(self) -> Figures:
+        return figures.standing(self._read)
+
+    def requests_left(self, source: str, *, budget: Budget, learn: bool) -> int:
+        return figures.requests_left(self._read, source, budget, learn)
+
+    def webhook_health(self, sources: Iterable[str]) -> list[WebhookHealth]:
+        return figures.webhook_health(self._read, sources)
+
+    def count_refused(self, *, since: datetime) -> list[Refused]:
+        return figures.count_refused(self._read, since)
+
+    def count_by_minute(self, *, since: datetime) -> list[EventCount]:
+        return figures.count_by_minute(self._read, since)
+
+    def spending(self, *, since: datetime) -> list[Spending]:
+        return figures.spending(self._read, since)
+
+    def workers(self) -> list[Worker]:
+        return figures.workers(self._read)
+
+    def last_turns(self) -> dict[str, datetime]:
+        return {row["name"]: from_text(row["taken_at"]) for row in self._read("SELECT name, taken_at FROM turns")}
+
+    def examine(self, *, within: timedelta) -> Examined:
+        return integrity.examine(self._path, within)
+
+    # Alerts
+
+    def alerts(self) -> list[Alert]:
+        rows = self._read("SELECT * FROM alerts ORDER BY since, cause")
+        return [alert_of(row) for row in rows]
+
+    def keep_alert(self, alert: Alert) -> None:
+        self._writer.run(lambda db: alerts.keep(db, alert))
+
+    def drop_alert(self, cause: str) -> None:
+        self._writer.run(lambda db: db.execute("DELETE FROM alerts WHERE cause = ?", (cause,)))
+
+    # What is old goes
+
+    def prune(self, what: Prunable, *, older_than: timedelta, dry_run: bool = False) -> Iterator[int]:
+        return retention.prune(self._read, self._writer, what, older_than, dry_run=dry_run)
+
     # Between processes
+
+    def claim_turn(self, name: str, *, every: timedelta) -> bool:
+        # Looking first keeps those whose turn it is not from writing.
+        if self._read(turns.TAKEN, turns.taken_parameters(name, every)):
+            return False
+        return self._writer.run(lambda db: turns.claim(db, name, every))
 
     def wake(self) -> None:
         self._bell.ring()
@@ -533,6 +715,10 @@ class SQLiteStore(Store):
                 return self._reader.execute(statement, parameters).fetchall()
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
+
+    def _row(self, statement: str, row_id: int) -> Row | None:
+        rows = self._rows(statement, {"id": row_id})
+        return rows[0] if rows else None
 
     def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
         return [shown(dict(row)) for row in self._read(statement, parameters)]

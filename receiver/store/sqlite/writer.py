@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from receiver import signals
 from receiver.errors import StoreUnavailable
+from receiver.signals import announce
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -46,12 +48,21 @@ class Writer:
     writers one may commit thousands of times while another waits out its whole time.
     """
 
-    def __init__(self, connection: sqlite3.Connection, lock_file: Path, *, timeout: float) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        lock_file: Path,
+        *,
+        timeout: float,
+        gather: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`gather` is called before each commit: where threads only take turns, it gives the others theirs first."""
         self._connection = connection
         # Short, so that `_begin` keeps its deadline.
         self._connection.execute(f"PRAGMA busy_timeout = {_BEGIN_POLL_MS}")
         self._lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._timeout = timeout
+        self._gather = gather
         self._guard = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
         self._led = False
@@ -109,6 +120,8 @@ class Writer:
         ticket.woken.acquire()
 
     def _lead(self) -> None:
+        self._gather()
+        began = time.monotonic()
         with self._guard:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
         # The others came later and may wait longer.
@@ -123,6 +136,8 @@ class Writer:
         finally:
             self._hand_over(batch)
         _tell(batch)
+        if any(ticket.error is None for ticket in batch):
+            announce(signals.store_committed, None, seconds=time.monotonic() - began)
 
     def _hand_over(self, batch: list[_Ticket]) -> None:
         with self._guard:

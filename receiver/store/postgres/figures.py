@@ -1,0 +1,171 @@
+"""Counts for people, metrics and alerts: statements that only read, and look at no more rows than they must."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, LiteralString
+
+from receiver.clock import from_text, to_text
+from receiver.models import Budget
+from receiver.store import figures, rules
+from receiver.store.figures import EventCount, Figures, Refused, Spending, WebhookHealth, Worker
+
+Read = Callable[[LiteralString, Mapping[str, Any]], list[dict[str, Any]]]
+
+
+def standing(read: Read) -> Figures:
+    """How everything stands now."""
+    return figures.figures_of(
+        unrouted=read(
+            """
+            SELECT count(*) AS unrouted_count,
+                (SELECT recorded_at FROM events WHERE routed_at IS NULL ORDER BY id LIMIT 1) AS oldest_unrouted_at
+            FROM events WHERE routed_at IS NULL
+            """,
+            {},
+        ),
+        dispatches=[
+            *read(
+                """
+                SELECT handler, count(*) AS waiting_count,
+                    min(due_at) FILTER (WHERE due_at <= statement_timestamp()) AS oldest_waiting_at
+                FROM dispatches WHERE state = 'pending' GROUP BY handler
+                """,
+                {},
+            ),
+            *read(
+                "SELECT handler, count(*) AS running_count FROM dispatches WHERE state = 'running' GROUP BY handler",
+                {},
+            ),
+            *read("SELECT handler, count(*) AS dead_count FROM dispatches WHERE state = 'dead' GROUP BY handler", {}),
+            *read(
+                """
+                SELECT name AS handler, failure_count, parked_until, paused_at FROM handlers
+                WHERE failure_count > 0 OR parked_until IS NOT NULL OR paused_at IS NOT NULL
+                """,
+                {},
+            ),
+        ],
+        jobs=[
+            *read(
+                """
+                SELECT source, count(*) AS open_count,
+                    count(*) FILTER (WHERE next_poll_at <= statement_timestamp()) AS overdue_count,
+                    min(next_poll_at) FILTER (WHERE next_poll_at <= statement_timestamp())
+                        AS oldest_overdue_at
+                FROM jobs WHERE next_poll_at IS NOT NULL GROUP BY source
+                """,
+                {},
+            ),
+            *read("SELECT source, count(*) AS quarantine_count FROM quarantine GROUP BY source", {}),
+            *read("SELECT name AS source, paused_at FROM sources WHERE paused_at IS NOT NULL", {}),
+        ],
+    )
+
+
+def requests_left(read: Read, source: str, budget: Budget, learn: bool) -> int:
+    [row] = read("SELECT statement_timestamp() AS now", {})
+    now = from_text(row["now"])
+    [sent] = read(
+        "SELECT count(*) AS count FROM requests WHERE source = %(source)s AND sent_at > %(since)s::timestamptz",
+        {"source": source, "since": rules.counts_since(budget, now)},
+    )
+    told = read("SELECT * FROM limits WHERE source = %(source)s", {"source": source})
+    left, _ = rules.requests_left(budget, sent["count"], told[0] if told else None, learn=learn, now=now)
+    return max(left, 0)
+
+
+def webhook_health(read: Read, sources: Iterable[str]) -> list[WebhookHealth]:
+    last = read(
+        """
+        SELECT source, verdict, received_at FROM deliveries
+        WHERE id IN (
+            SELECT max(id) FROM deliveries
+            WHERE via = 'webhook' AND id > (SELECT coalesce(max(id), 0) - %(most)s FROM deliveries) GROUP BY source)
+        """,
+        {"most": figures.NEWEST_DELIVERIES},
+    )
+    newest = {row["source"]: row for row in last}
+    ends = _newest_ends(read)
+    return [figures.health_of(source, _ends_of(read, source, ends[source]), newest.get(source)) for source in sources]
+
+
+def _newest_ends(read: Read) -> defaultdict[str, list[dict[str, Any]]]:
+    """The ends of jobs among the newest events, newest first, by source."""
+    rows = read(
+        """
+        SELECT source, webhook_at, poll_at
+        FROM (SELECT * FROM events ORDER BY id DESC LIMIT %(most)s) AS newest
+        WHERE status IN ('succeeded', 'failed', 'cancelled', 'expired', 'lost')
+            AND job_id IS NOT NULL AND standing IN ('current', 'correction')
+        ORDER BY id DESC
+        """,
+        {"most": figures.NEWEST_EVENTS},
+    )
+    ends: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        ends[row["source"]].append(row)
+    return ends
+
+
+def _ends_of(read: Read, source: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(found) >= figures.NEWEST_ENDS:
+        return found[: figures.NEWEST_ENDS]
+    # It has few among the newest events, so it has few at all: with the + they are sorted, not looked for in the table.
+    return read(
+        """
+        SELECT webhook_at, poll_at FROM events
+        WHERE source = %(source)s AND status IN ('succeeded', 'failed', 'cancelled', 'expired', 'lost')
+            AND job_id IS NOT NULL AND standing IN ('current', 'correction')
+        ORDER BY id + 0 DESC LIMIT %(most)s
+        """,
+        {"source": source, "most": figures.NEWEST_ENDS},
+    )
+
+
+def count_refused(read: Read, since: datetime) -> list[Refused]:
+    rows = read(
+        """
+        SELECT source, reason, count(*) AS count FROM quarantine WHERE received_at >= %(since)s::timestamptz
+        GROUP BY source, reason ORDER BY source, reason
+        """,
+        {"since": to_text(since)},
+    )
+    return [Refused(**row) for row in rows]
+
+
+def count_by_minute(read: Read, since: datetime) -> list[EventCount]:
+    rows = read(
+        """
+        SELECT date_trunc('minute', recorded_at, 'UTC') AS minute, source, status, count(*) AS count
+        FROM (SELECT recorded_at, source, status FROM events ORDER BY id DESC LIMIT %(most)s) AS newest
+        WHERE recorded_at >= %(since)s::timestamptz GROUP BY minute, source, status ORDER BY minute, source, status
+        """,
+        {"since": to_text(since), "most": figures.NEWEST_COUNTED},
+    )
+    return [figures.event_count_of(row) for row in rows]
+
+
+def spending(read: Read, since: datetime) -> list[Spending]:
+    rows = read(
+        """
+        SELECT source, kind, status, job_id, data
+        FROM (SELECT * FROM events ORDER BY id DESC LIMIT %(most)s) AS newest
+        WHERE recorded_at >= %(since)s::timestamptz AND job_id IS NOT NULL AND standing IN ('current', 'correction')
+            AND status IN ('succeeded', 'failed', 'cancelled')
+        ORDER BY id DESC
+        """,
+        {"since": to_text(since), "most": figures.NEWEST_EVENTS},
+    )
+    return figures.spending_of(rows)
+
+
+def workers(read: Read) -> list[Worker]:
+    rows = read(
+        """
+        SELECT worker, count(*) AS running_count, min(leased_until) AS leased_until
+        FROM dispatches WHERE state = 'running' GROUP BY worker ORDER BY worker
+        """,
+        {},
+    )
+    return [figures.worker_of(row) for row in rows]

@@ -1,0 +1,393 @@
+"""Figures and alerts, the same from every store."""
+
+import re
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from receiver import clock
+from receiver.models import Alert, Budget, Limits, Status, Via
+from receiver.store.figures import EventCount, HandlerFigures, Refused, SourceFigures, Spending, WebhookHealth
+from receiver.store.postgres import PostgresStore
+from receiver.store.sqlite import SQLiteStore
+from tests.store.contract import (
+    AT,
+    DUE,
+    HANDLER,
+    HOUR,
+    MINUTE,
+    NOT_DUE,
+    RETRY,
+    SOURCE,
+    a_hint,
+    a_record,
+    an_event,
+    claim,
+    dead,
+    dispatch,
+    refusals,
+    track,
+)
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+BUDGET = Budget(10, per=HOUR)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request, database):
+    """Each kind of store."""
+    if request.param == "sqlite":
+        opened = SQLiteStore(database)
+    else:
+        opened = PostgresStore(request.getfixturevalue("postgres_url"))
+    with closing(opened):
+        yield opened
+
+
+def told_by(store, *ways, name="job"):
+    """Jobs that ended, the oldest first, each told by these ways."""
+    for number, vias in enumerate(ways):
+        for via in vias:
+            store.receive(a_record(an_event(f"{name}_{number}"), via=via))
+
+
+def health(store):
+    [found] = store.webhook_health([SOURCE])
+    return found
+
+
+WEBHOOK, POLL, BOTH = [Via.WEBHOOK], [Via.POLL], [Via.WEBHOOK, Via.POLL]
+
+
+# How everything stands
+
+
+def test_an_empty_store_has_nothing_to_show(store):
+    figures = store.figures()
+
+    assert (figures.unrouted_count, figures.oldest_unrouted_at) == (0, None)
+    assert figures.handlers == figures.sources == ()
+
+
+def test_counts_what_no_worker_has_routed(store):
+    store.receive(a_record(an_event("job_1")))
+    store.receive(a_record(an_event("job_2")))
+
+    figures = store.figures()
+
+    assert figures.unrouted_count == 2
+    assert clock.now() - figures.oldest_unrouted_at < MINUTE
+
+
+def test_counts_dispatches_by_handler(store):
+    dead(store, an_event("job_1"))
+    dispatch(store, *(an_event(f"other_{number}") for number in range(3)), handlers=[HANDLER, "notify"])
+    claim(store)
+
+    archive, notify = store.figures().handlers
+
+    assert (archive.handler, archive.waiting_count, archive.running_count, archive.dead_count) == (HANDLER, 2, 1, 1)
+    assert (notify.handler, notify.waiting_count, notify.running_count, notify.dead_count) == ("notify", 3, 0, 0)
+
+
+def test_what_waits_for_its_next_attempt_is_not_late(store):
+    dispatch(store, an_event())
+    [claimed] = claim(store)
+    store.finish(claimed, replace(RETRY, wait=HOUR))
+
+    [handler] = store.figures().handlers
+
+    assert handler == HandlerFigures(handler=HANDLER, waiting_count=1)
+
+
+def test_says_since_when_the_oldest_is_due(store):
+    before = clock.now()
+    dispatch(store, an_event("job_1"), an_event("job_2"))
+
+    [handler] = store.figures().handlers
+
+    assert abs(handler.oldest_waiting_at - before) < MINUTE
+
+
+def test_says_which_handler_is_parked(store):
+    dispatch(store, an_event())
+    [claimed] = claim(store)
+    store.finish(claimed, replace(RETRY, failed=True), park_after=1)
+
+    [handler] = store.figures().handlers
+
+    assert handler.failure_count == 1
+    assert handler.parked_until > clock.now()
+
+
+def test_says_what_a_person_has_paused(store):
+    store.pause_handler(HANDLER, paused=True)
+    store.pause_source(SOURCE, paused=True)
+
+    figures = store.figures()
+
+    assert clock.now() - figures.handlers[0].paused_at < MINUTE
+    assert clock.now() - figures.sources[0].paused_at < MINUTE
+
+
+def test_counts_open_jobs_and_those_whose_poll_is_due(store):
+    track(store, "job_1", "job_2", schedule=DUE)
+    track(store, "job_3", schedule=NOT_DUE)
+
+    [source] = store.figures().sources
+
+    assert (source.source, source.open_count, source.overdue_count) == (SOURCE, 3, 2)
+    assert clock.now() - source.oldest_overdue_at < MINUTE
+
+
+def test_a_job_that_is_not_due_is_not_overdue(store):
+    track(store, "job_1", schedule=NOT_DUE)
+
+    assert store.figures().sources == (SourceFigures(source=SOURCE, open_count=1),)
+
+
+def test_counts_the_quarantine_by_source(store):
+    store.quarantine([*refusals(3), *refusals(2, source="other")], max_count=10)
+
+    assert [(found.source, found.quarantine_count) for found in store.figures().sources] == [(SOURCE, 3), ("other", 2)]
+
+
+# Budgets
+
+
+def test_a_budget_that_nobody_spent_is_left_whole(store):
+    assert store.requests_left(SOURCE, budget=BUDGET, learn=True) == 10
+
+
+def test_what_was_spent_is_not_left(store):
+    store.spend(SOURCE, budget=BUDGET, learn=True)
+
+    assert store.requests_left(SOURCE, budget=BUDGET, learn=True) == 9
+
+
+def test_nothing_is_left_while_the_provider_wants_a_pause(store):
+    store.remember_limits(SOURCE, Limits(pause=HOUR))
+
+    assert store.requests_left(SOURCE, budget=BUDGET, learn=True) == 0
+
+
+# Whether webhooks come
+
+
+def test_of_a_source_without_jobs_nothing_is_known(store):
+    assert health(store) == WebhookHealth(source=SOURCE)
+    assert health(store).missed_share is None
+
+
+def test_counts_the_jobs_whose_webhook_never_came(store):
+    told_by(store, WEBHOOK, POLL, POLL, BOTH)
+
+    found = health(store)
+
+    assert (found.ended_count, found.missed_count, found.missed_share) == (4, 2, 0.5)
+
+
+def test_counts_those_since_a_webhook_came(store):
+    told_by(store, POLL, WEBHOOK, POLL, POLL)
+
+    assert health(store).missed_in_a_row == 2
+
+
+@pytest.mark.parametrize(
+    ("ways", "quiet"),
+    [
+        pytest.param([WEBHOOK, *[POLL] * 5], True, id="five-missed"),
+        pytest.param([WEBHOOK, *[POLL] * 4], False, id="four-missed"),
+        pytest.param([*[POLL] * 9], False, id="never-came"),
+        pytest.param([*[POLL] * 9, WEBHOOK], False, id="comes-again"),
+    ],
+)
+def test_a_source_went_quiet_if_webhooks_used_to_come(store, ways, quiet):
+    told_by(store, *ways)
+
+    assert health(store).went_quiet is quiet
+
+
+def test_says_how_much_later_the_poll_told_it(store):
+    told_by(store, BOTH, BOTH)
+
+    assert timedelta(0) <= health(store).median_delay < MINUTE
+
+
+def test_says_when_the_last_webhook_came(store):
+    told_by(store, WEBHOOK, POLL)
+
+    # The delivery's own time.
+    assert health(store).last_webhook_at >= AT
+
+
+def test_where_webhooks_are_hints_nobody_knows_which_never_came(store):
+    store.receive(a_hint(an_event("job_0")))
+    told_by(store, POLL, POLL)
+
+    found = health(store)
+
+    assert (found.indirect, found.missed_share, found.went_quiet) == (True, None, False)
+
+
+def test_progress_is_no_end(store):
+    store.receive(a_record(an_event("job_1", Status.RUNNING)))
+
+    assert health(store).ended_count == 0
+
+
+# Refusals
+
+
+def test_counts_refusals_by_source_and_reason(store):
+    store.quarantine([*refusals(2), replace(refusals(1)[0], reason="timestamp_too_old")], max_count=10)
+
+    counted = store.count_refused(since=AT - MINUTE)
+
+    assert counted == [
+        Refused(source=SOURCE, reason="signature_mismatch", count=2),
+        Refused(source=SOURCE, reason="timestamp_too_old", count=1),
+    ]
+    assert [(found.unproven, found.skewed) for found in counted] == [(True, False), (False, True)]
+
+
+def test_leaves_out_what_was_refused_before(store):
+    store.quarantine(refusals(2), max_count=10)
+
+    assert store.count_refused(since=AT + MINUTE) == []
+
+
+# Events by the minute
+
+
+def test_counts_events_by_minute_source_and_status(store):
+    for number in range(3):
+        store.receive(a_record(an_event(f"job_{number}")))
+    store.receive(a_record(an_event("job_3", Status.FAILED)))
+    store.receive(a_record(an_event("job_4", None, raw_status=None)))
+
+    counted = store.count_by_minute(since=LONG_AGO)
+
+    by_status = {status: sum(found.count for found in counted if found.status is status) for status in (*Status, None)}
+    assert {status: count for status, count in by_status.items() if count} == {
+        Status.SUCCEEDED: 3,
+        Status.FAILED: 1,
+        None: 1,
+    }
+    assert {(found.source, found.minute.second, found.minute.microsecond) for found in counted} == {(SOURCE, 0, 0)}
+
+
+def test_a_minute_is_told_as_the_time_it_began(store):
+    store.receive(a_record(an_event()))
+
+    [counted] = store.count_by_minute(since=LONG_AGO)
+
+    assert timedelta(0) <= clock.now() - counted.minute < 2 * MINUTE
+    assert counted == EventCount(minute=counted.minute, source=SOURCE, status=Status.SUCCEEDED, count=1)
+
+
+def test_counts_no_events_from_before(store):
+    store.receive(a_record(an_event()))
+
+    assert store.count_by_minute(since=clock.now() + MINUTE) == []
+
+
+# What jobs cost
+
+
+def test_sums_what_jobs_cost_by_source_kind_and_outcome(store):
+    for number, credits in enumerate([30, 2.5]):
+        store.receive(a_record(an_event(f"job_{number}", data={"credits": credits})))
+    store.receive(a_record(an_event("job_2", Status.FAILED, data={"credits": 0})))
+
+    assert store.spending(since=LONG_AGO) == [
+        Spending(source=SOURCE, kind="video", status=Status.FAILED, job_count=1, credits=0),
+        Spending(source=SOURCE, kind="video", status=Status.SUCCEEDED, job_count=2, credits=32.5),
+    ]
+
+
+def test_names_the_jobs_that_failed_and_were_charged(store):
+    store.receive(a_record(an_event("job_1", Status.FAILED, data={"credits": 60})))
+
+    [spent] = store.spending(since=LONG_AGO)
+
+    assert spent.charged == ("job_1",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({}, id="not-told"),
+        pytest.param({"credits": "many"}, id="text"),
+        pytest.param({"credits": True}, id="bool"),
+        pytest.param({"credits": None}, id="null"),
+        pytest.param({"total_credits": 90}, id="sum-of-a-batch"),
+    ],
+)
+def test_a_job_of_which_no_cost_is_known_is_left_out(store, data):
+    store.receive(a_record(an_event(data=data)))
+
+    assert store.spending(since=LONG_AGO) == []
+
+
+# Alerts
+
+
+def test_keeps_an_alert_until_it_is_dropped(store):
+    alert = Alert(cause="dead-letters archive", summary="2 dead letters", since=AT, told_at=AT + MINUTE)
+
+    store.keep_alert(alert)
+    kept = store.alerts()
+    store.drop_alert(alert.cause)
+
+    assert (kept, store.alerts()) == ([alert], [])
+
+
+def test_keeps_one_alert_for_a_cause(store):
+    alert = Alert(cause="dead-letters archive", summary="2 dead letters", since=AT)
+    store.keep_alert(alert)
+
+    store.keep_alert(replace(alert, summary="3 dead letters", over_at=AT + HOUR))
+
+    assert store.alerts() == [replace(alert, summary="3 dead letters", over_at=AT + HOUR)]
+
+
+# For whoever looks for the cause
+
+
+def test_says_who_runs_dispatches(store):
+    dispatch(store, an_event("job_1"), an_event("job_2"))
+    claim(store, 2)
+
+    [worker] = store.workers()
+
+    assert (worker.worker, worker.running_count) == ("worker-1", 2)
+    assert timedelta(minutes=50) < worker.leased_until - clock.now() < timedelta(minutes=70)
+
+
+def test_says_when_a_turn_was_taken(store):
+    store.claim_turn("alerts", every=MINUTE)
+
+    assert abs(clock.now() - store.last_turns()["alerts"]) < MINUTE
+
+
+def test_a_sound_store_has_no_problems(store):
+    examined = store.examine(within=MINUTE)
+
+    assert re.match(r"(SQLite|PostgreSQL) \d", examined.version)
+    assert examined.complete
+
+
+def test_finds_damage(database):
+    with closing(SQLiteStore(database)) as store:
+        for number in range(300):
+            store.receive(a_record(an_event(f"job_{number}")))
+    damaged = bytearray(database.read_bytes())
+    middle = len(damaged) // 2 // 4096 * 4096
+    damaged[middle + 100 : middle + 10_000] = b"\xff" * 9_900
+    database.write_bytes(damaged)
+
+    with closing(SQLiteStore(database)) as store:
+        assert store.examine(within=MINUTE).problems
