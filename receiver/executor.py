@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from receiver import clock
+from receiver import clock, tracing
 from receiver.backoff import next_attempt
 from receiver.masking import mask_urls
 from receiver.models import Access, Claim, Output
@@ -45,7 +45,15 @@ def run(
         access=access,
         client=client,
         refresh=refresh,
-        log=BoundLogger(handler.name, event_id=claim.event.id, job=claim.event.job_id, attempt=claim.attempt),
+        traceparent=tracing.traceparent() or claim.event.traceparent,
+        log=BoundLogger(
+            handler.name,
+            dispatch=claim.id,
+            event_id=claim.event.id,
+            source=claim.event.source,
+            job=claim.event.job_id,
+            attempt=claim.attempt,
+        ),
     )
     try:
         return _decided(handler.call(claim.event, context), handler)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -69,6 +70,12 @@ class Context:
     """Asks the provider for the event's outputs as it names them now: URLs expire. None where nobody can be asked.
 
     It spends requests of the source's budget, and raises `RequestFailed` if there is no answer.
+    """
+
+    traceparent: str | None = None
+    """The attempt, as the header `traceparent` names it, for calls of the handler's own; None if nothing is traced.
+
+    What `client` sends has it already.
     """
 
     @property
@@ -205,9 +212,11 @@ class Handler:
 
     def call(self, event: Event, context: Context) -> object:
         """Run the function, with the context if it has a place for one."""
-        if len(inspect.signature(self.function).parameters) > 1:
-            return self.function(event, context)
-        return self.function(event)
+        return self.function(event, context) if self._takes_context else self.function(event)
+
+    @cached_property
+    def _takes_context(self) -> bool:
+        return len(inspect.signature(self.function).parameters) > 1
 
 
 def _either(names: Iterable[str]) -> str:

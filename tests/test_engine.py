@@ -19,6 +19,7 @@ from receiver.models import Access, Budget, Status
 from receiver.outcomes import Cancel, Done, Snooze
 from receiver.providers.creativeai import CreativeAI
 from receiver.routing import Handler, Route
+from receiver.store.base import DispatchFilter
 from receiver.store.sqlite import SQLiteStore
 from tests.store.contract import DUE, HANDLER, HOUR, LAPSED, SOURCE, a_record, an_event, claim, dispatch, the_dispatch
 from tests.trouble import database_locked
@@ -58,7 +59,7 @@ def receive(store, *events):
 
 
 def states(store):
-    rows = store.list_dispatches(handler=None, state=None, event_id=None, limit=100)
+    rows = store.list_dispatches(limit=100).rows
     return {(row["handler"], row["job"]): row["state"] for row in rows}
 
 
@@ -188,7 +189,7 @@ def test_tries_again_until_it_succeeds(store):
             raise ValueError("not yet")
 
     with working(an_engine(store, a_handler(fails_twice, first_wait=SOON, longest_wait=SOON))):
-        eventually(lambda: store.list_dispatches(handler=None, state="done", event_id=None, limit=1))
+        eventually(lambda: store.list_dispatches(DispatchFilter(state="done"), limit=1).rows)
 
     assert attempts(store) == ["retry", "retry", "done"]
 
@@ -202,7 +203,7 @@ def test_runs_again_what_was_snoozed(store):
         return Snooze(SOON) if len(numbers) == 1 else None
 
     with working(an_engine(store, a_handler(snoozes_once))):
-        eventually(lambda: store.list_dispatches(handler=None, state="done", event_id=None, limit=1))
+        eventually(lambda: store.list_dispatches(DispatchFilter(state="done"), limit=1).rows)
 
     assert numbers == [1, 1]
 
@@ -321,7 +322,7 @@ def test_a_handler_that_fails_again_and_again_is_parked_and_that_is_said(store):
         handle(store, a_handler(failing, concurrency=1, park_after=2))
 
     assert [handler for handler, _ in heard] == [HANDLER]
-    rows = store.list_dispatches(handler=None, state="pending", event_id=None, limit=10)
+    rows = store.list_dispatches(DispatchFilter(state="pending"), limit=10).rows
     assert sorted(row["attempt_count"] for row in rows) == [0, 1, 1]
 
 
@@ -522,6 +523,104 @@ def test_two_engines_share_the_work(store, database):
         eventually(lambda: len(got) >= 20)
 
     assert len(got) == len(set(got)) == 20
+
+
+# What is taken ahead
+
+QUICK = 50
+
+
+class Slowing(Gate):
+    """A handler that is quick for a while, and then waits until it is let go."""
+
+    def __call__(self, event):
+        if len(self.entered) < QUICK:
+            self.entered.append(event.job_id)
+        else:
+            super().__call__(event)
+
+
+@pytest.fixture
+def slowing():
+    return Slowing()
+
+
+def count(store, state):
+    return Counter(states(store).values())[state]
+
+
+def test_more_than_it_can_run_at_once_is_taken_for_a_quick_handler(store, slowing):
+    receive(store, *[an_event(f"job_{number}") for number in range(QUICK + 40)])
+
+    with working(an_engine(store, a_handler(slowing, concurrency=1))), slowing:
+        eventually(lambda: len(slowing.entered) == QUICK + 1)
+
+        assert count(store, "running") > 1
+
+
+def test_what_was_taken_ahead_of_a_handler_that_got_slow_is_given_back(store, slowing):
+    receive(store, *[an_event(f"job_{number}") for number in range(QUICK + 40)])
+
+    with working(an_engine(store, a_handler(slowing, concurrency=1))), slowing:
+        eventually(lambda: len(slowing.entered) == QUICK + 1)
+
+        eventually(lambda: (count(store, "running"), count(store, "pending")) == (1, 39))
+        rows = store.list_dispatches(DispatchFilter(state="pending"), limit=100).rows
+        assert {row["attempt_count"] for row in rows} == {0}
+
+
+def test_what_has_not_begun_is_given_back_when_it_is_stopped(store, slowing):
+    receive(store, *[an_event(f"job_{number}") for number in range(QUICK + 40)])
+
+    with working(engine := an_engine(store, a_handler(slowing, concurrency=1))), slowing:
+        eventually(lambda: len(slowing.entered) == QUICK + 1)
+        engine.stop()
+        eventually(lambda: count(store, "pending") == 39)
+        slowing.opened.set()
+
+    assert (count(store, "done"), count(store, "pending")) == (QUICK + 1, 39)
+
+
+def test_what_was_taken_ahead_is_not_run_once_the_handler_fails(store):
+    receive(store, *[an_event(f"job_{number}") for number in range(QUICK + 40)])
+    failed = []
+
+    def breaks(event):
+        if int(event.job_id.removeprefix("job_")) >= QUICK:
+            failed.append(event.job_id)
+            raise ConnectionError("down")
+
+    handle(store, a_handler(breaks, concurrency=1, park_after=2))
+
+    # One more may begin while the second is being recorded.
+    assert len(failed) in (2, 3)
+
+
+def test_nothing_is_taken_ahead_for_a_handler_with_a_limit(store, slowing):
+    receive(store, *[an_event(f"job_{number}") for number in range(QUICK + 40)])
+
+    with working(an_engine(store, a_handler(slowing, concurrency=1, limit=Budget(1000, HOUR)))), slowing:
+        eventually(lambda: len(slowing.entered) == QUICK + 1)
+
+        assert count(store, "running") == 1
+
+
+def test_does_not_begin_what_another_worker_may_have(database, caplog, slowing):
+    lease = timedelta(milliseconds=400)
+    with contextlib.closing(SQLiteStore(database, timeout=timedelta(milliseconds=50))) as store:
+        receive(store, *[an_event(f"job_{number}") for number in range(QUICK + 40)])
+        engine = an_engine(store, a_handler(slowing, concurrency=1), lease=lease)
+        with working(engine), slowing:
+            eventually(lambda: len(slowing.entered) == QUICK + 1)
+            assert engine._lanes[HANDLER].threads.waiting_count > 0
+            with database_locked(database):
+                eventually(lambda: "leases not renewed" in caplog.messages)
+                end = time.monotonic() + lease.total_seconds()
+                eventually(lambda: time.monotonic() > end)
+                slowing.opened.set()
+                eventually(lambda: engine._lanes[HANDLER].threads.waiting_count == 0)
+
+                assert len(slowing.entered) == QUICK + 1
 
 
 # Time limits and leases

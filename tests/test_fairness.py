@@ -9,6 +9,7 @@ import pytest
 
 from receiver import clock
 from receiver.routing import Route
+from receiver.store.base import DispatchFilter
 from tests.store.contract import a_record, an_event
 from tests.test_engine import a_handler, an_engine, working
 from tests.watch import eventually
@@ -58,7 +59,7 @@ class Handlers:
 
     def states(self, kind):
         """Of all dispatches of one handler."""
-        rows = self.store.list_dispatches(handler=kind, state=None, event_id=None, limit=10_000)
+        rows = self.store.list_dispatches(DispatchFilter(handler=kind), limit=10_000).rows
         return [row["state"] for row in rows]
 
     def idle(self):

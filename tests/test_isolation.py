@@ -148,6 +148,6 @@ def test_runs_in_the_engine_like_any_other(tmp_path):
 
         LocalEngine(store, [handler], {}, isolate=isolate).run_until_idle()
 
-        [row] = store.list_dispatches(handler=None, state=None, event_id=None, limit=10)
+        [row] = store.list_dispatches(limit=10).rows
     assert row["state"] == "done"
     assert row["result"]["pid"] != os.getpid()

@@ -18,6 +18,7 @@ import pytest
 from receiver import sandbox
 from receiver.config import load
 from receiver.store import Store, open_store
+from receiver.store.base import DispatchFilter
 from tests.running import SECRET, Running, descendants
 from tests.watch import eventually
 
@@ -81,7 +82,7 @@ def kill_at_work(pid: int, store: Store, deaths: dict[int, float]) -> None:
 
     def held_at_work() -> bool:
         os.kill(victim, signal.SIGSTOP)
-        running = store.list_dispatches(handler=None, state="running", event_id=None, limit=1)
+        running = store.list_dispatches(DispatchFilter(state="running"), limit=1).rows
         if not running:
             os.kill(victim, signal.SIGCONT)
         return bool(running)
@@ -125,10 +126,10 @@ def aftermath(tmp_path_factory):
         deadline = time.monotonic() + 60
         acknowledged = providers.map(lambda job: post_until_acknowledged(receiver.url, job, deadline), jobs)
         for kind in ("receiver work", "gunicorn", "receiver work", "gunicorn", "receiver work"):
-            heard = len(store.list_events(source=None, job_id=None, status=None, limit=DELIVERIES))
+            heard = len(store.list_events(limit=DELIVERIES).rows)
             eventually(
                 lambda heard=heard: (
-                    len(store.list_events(source=None, job_id=None, status=None, limit=DELIVERIES))
+                    len(store.list_events(limit=DELIVERIES).rows)
                     >= min(heard + 40, DELIVERIES)
                 )
             )
@@ -138,10 +139,10 @@ def aftermath(tmp_path_factory):
                 kill_one(process.pid, kind, deaths)
         hashes = dict(zip(jobs, acknowledged, strict=True))
         eventually(
-            lambda: len(store.list_dispatches(handler=None, state="done", event_id=None, limit=1000)) == DELIVERIES,
+            lambda: len(store.list_dispatches(DispatchFilter(state="done"), limit=1000).rows) == DELIVERIES,
             within=60,
         )
-        deliveries = store.list_deliveries(source=None, limit=1000)
+        deliveries = [store.delivery(row["id"]) for row in store.list_deliveries(limit=1000).rows]
     return hashes, deliveries, runs(folder / "journal", deaths)
 
 
