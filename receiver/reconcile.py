@@ -3,19 +3,21 @@
 import json
 import logging
 import threading
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
-from receiver import backoff, clock, inbox, signals
+from receiver import backoff, clock, inbox, pace, signals
 from receiver.asking import ask
 from receiver.errors import CredentialsRefused, NotFound, RateLimited, RequestFailed
 from receiver.inbox import Source
-from receiver.models import Delivery, Event, Job, Origin, Reading, Request, Response, Schedule, Status, Via
+from receiver.models import Delivery, Event, Job, JobTime, Origin, Reading, Request, Response, Schedule, Status, Via
 from receiver.outbound import ProviderClient
+from receiver.pace import Pace
 from receiver.providers.base import event_key
 from receiver.signals import announce
 from receiver.store.base import PollResult, Store
@@ -36,6 +38,12 @@ _MISSING_MEANS_LOST = 3
 _MOST_INCOMPLETE = 3
 # A job that waits for a person is not given up after its usual time, but it is not waited for without end either.
 _LONGEST_PAUSE = timedelta(days=7)
+# Among how many of the newest jobs is looked for some that teach when others end, and how often.
+_LEARN_FROM = 2000
+_LEARN_EVERY = timedelta(minutes=1)
+# By how much of it the middle of their times changes before it is told again.
+_WORTH_TELLING = 0.25
+_A_MOMENT = timedelta(milliseconds=10)
 # How long past its deadline a job is still asked about while its provider cannot be reached.
 _UNREACHABLE = timedelta(hours=24)
 
@@ -65,6 +73,15 @@ class Checked:
     error: str | None = None
     follow_up: bool = False
     """The rest of the answer is elsewhere: it is asked for next."""
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What the jobs of one source have taught."""
+
+    learned_at: datetime
+    paces: Mapping[str, Pace]
+    """By kind."""
 
 
 @dataclass
@@ -103,6 +120,7 @@ class Reconciler:
         self._store = store
         self._client = client
         self._stopped = stopped or threading.Event()
+        self._learned: dict[str, _Learned] = {}
 
     def due(self, source: Source) -> list[Job]:
         """The jobs a pass would ask about now, longest overdue first, at most a thousand."""
@@ -129,9 +147,12 @@ class Reconciler:
         done = Pass(source.name)
         self._renew_keys(source)
         due = self._store.count_due_jobs(source.name)
+        if due and self._store.source_paused_at(source.name) is not None:
+            return done
         if source.provider.api_key is None:
             done.checked = [self._without_key(source, job) for job in self._store.due_jobs(source.name, limit=due)]
             return done
+        due -= self._postpone(source)
         # Jobs that come due again meanwhile are for the next pass, but for one follow-up of each.
         asked, followed = 0, set[str]()
         while asked < due and done.error is None and not self._stopped.is_set():
@@ -154,6 +175,27 @@ class Reconciler:
                         done.checked.append(checked)
         done.waiting = due - asked
         return done
+
+    def _postpone(self, source: Source) -> int:
+        """Let jobs wait whose first poll has come, but which hardly ever end so soon. Returns how many."""
+        later = []
+        for job in self._store.due_jobs(source.name, limit=_MOST_SHOWN):
+            schedule = self._schedule_of(source, job)
+            wait = pace.first_poll(self._pace_of(source, job), schedule) - _age(job)
+            if _awaits_first(job, schedule) and wait > timedelta(0):
+                later.append((job, min(wait, job.deadline_at - clock.now())))
+        if later:
+            self._store.postpone(later)
+        return len(later)
+
+    def _pace_of(self, source: Source, job: Job) -> Pace | None:
+        """What is known of when jobs like this one end; nothing, if nobody knows when this one began."""
+        learned = self._learned.get(source.name)
+        if learned is None or clock.now() - learned.learned_at > _LEARN_EVERY:
+            paces = _paces(self._store.job_times(source.name, limit=_LEARN_FROM))
+            _tell_what_is_new(source.name, learned.paces if learned is not None else {}, paces)
+            learned = self._learned[source.name] = _Learned(clock.now(), paces)
+        return learned.paces.get(job.kind) if job.origin is Origin.TRACK else None
 
     def _renew_keys(self, source: Source) -> None:
         """Fetch the keys that check the source's signatures, if it is time to."""
@@ -220,7 +262,7 @@ class Reconciler:
     def _still_open(self, source: Source, job: Job, reading: Reading) -> Checked:
         schedule, age = self._schedule_of(source, job), _age(job)
         follow_up = _follows_up(job, reading)
-        wait = timedelta(0) if follow_up else reading.pause or backoff.next_poll(schedule, age)
+        wait = timedelta(0) if follow_up else reading.pause or pace.next_poll(self._pace_of(source, job), schedule, age)
         unknown = self._store.record_poll(
             job,
             PollResult(
@@ -231,6 +273,7 @@ class Reconciler:
                 step=reading.step,
                 reference=reading.reference,
                 incomplete=reading.incomplete,
+                open=not reading.follow_up and not reading.incomplete,
                 deadline_at=job.deadline_at,
             ),
         )
@@ -241,6 +284,7 @@ class Reconciler:
         return Checked(job, Finding.OPEN, follow_up=follow_up)
 
     def _missing(self, source: Source, job: Job, error: NotFound) -> Checked:
+        announce(signals.job_missing, source.name, job=job.job_id)
         told = source.masked(str(error))
         enough = _MISSING_MEANS_LOST * source.provider.places(job)
         if job.missing_count + 1 >= enough or job.deadline_at <= clock.now():
@@ -298,6 +342,30 @@ def _refuse_unstorable(reading: Reading, job: Job) -> None:
     ended = reading.status is not None and reading.status.terminal
     if ended and not any(event.job_id == job.job_id for event in reading.events):
         raise ValueError("an end without an event")
+
+
+def _paces(times: Sequence[JobTime]) -> dict[str, Pace]:
+    by_kind = defaultdict[str, list[JobTime]](list)
+    for time in times:
+        by_kind[time.kind].append(time)
+    learned = {kind: pace.learn(own) for kind, own in by_kind.items()}
+    return {kind: known for kind, known in learned.items() if known is not None}
+
+
+def _tell_what_is_new(source: str, before: Mapping[str, Pace], now: Mapping[str, Pace]) -> None:
+    for kind, learned in now.items():
+        middle, other = learned.age(0.5), before[kind].age(0.5) if kind in before else timedelta(0)
+        if abs(middle - other) > _WORTH_TELLING * other:
+            since, until = (age.total_seconds() for age in learned.usual)
+            after = f"{since:.0f} to {until:.0f} s"
+            told = {"source": source, "kind": kind, "learned_from": learned.count, "usually_after": after}
+            _log.info("learned when jobs end", extra=told)
+
+
+def _awaits_first(job: Job, schedule: Schedule) -> bool:
+    """Whether a job is due because it was tracked so long ago. One that was hinted at since is due before or after."""
+    since = job.created_at + schedule.first
+    return job.poll_count == 0 and job.next_poll_at is not None and abs(job.next_poll_at - since) < _A_MOMENT
 
 
 def _follows_up(job: Job, reading: Reading) -> bool:

@@ -1,21 +1,23 @@
-"""How often sources that never call back are asked, by the stand-in's own count."""
+"""When jobs are asked about: what is learned, and how often sources are asked, by the stand-in's own count."""
 
 import sqlite3
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
+from statistics import mean, median
 
 import pytest
 
-from receiver import Receiver, clock, plugins
+from receiver import Receiver, clock, pace, plugins
 from receiver.config import load
-from receiver.models import Budget
+from receiver.models import Budget, JobTime, Schedule
 from receiver.outbound import ProviderClient
 from receiver.reconcile import Reconciler
 from receiver.sandbox import Conditions, Sandbox
 from receiver.store import open_store
+from receiver.store.base import JobFilter
 from tests.aging import let_pass
 from tests.running import API_KEY, SECRET, Running
 from tests.watch import eventually
@@ -34,6 +36,160 @@ INTERVALS = {
     "newapi": ({0: 15, 120: 30}, 3600),
 }
 FIRST = {"kpainter": 3, "omnivideo": 3, "newapi": 5}
+
+
+# What is learned
+
+SCHEDULE = Schedule(first=timedelta(seconds=3), every={timedelta(0): timedelta(seconds=10)}, deadline=NEVER)
+
+
+def took(open_until, ended_by, *, called_back=False):
+    since, until = timedelta(seconds=open_until), timedelta(seconds=ended_by)
+    return JobTime("video", open_until=since, ended_by=until, called_back=called_back)
+
+
+def waits_of(learned, age):
+    """What two hundred jobs of this age wait for their next poll, in seconds, ascending."""
+    return sorted(pace.next_poll(learned, SCHEDULE, timedelta(seconds=age)).total_seconds() for _ in range(200))
+
+
+def test_a_job_may_have_ended_anywhere_between_two_polls():
+    learned = pace.learn([took(45, 135)] * 20)
+
+    assert learned.ended(timedelta(seconds=90)) == pytest.approx(0.5)
+    assert [age.total_seconds() for age in learned.usual] == pytest.approx([54, 126])
+
+
+def test_each_job_counts_as_much_as_another():
+    learned = pace.learn([took(0, 10)] * 10 + [took(5, 10)] * 10 + [took(20, 120)] * 20)
+
+    # Until 5 s a quarter of the first ten's half, until 10 s all of both, and none until 20 s.
+    ended = [learned.ended(timedelta(seconds=age)) for age in (5, 10, 20, 70, 120)]
+    assert ended == pytest.approx([0.125, 0.5, 0.5, 0.75, 1])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.75, 0.9])
+def test_the_age_of_a_share_is_where_the_share_has_ended(share):
+    learned = pace.learn([took(0, number) for number in range(1, 101)])
+
+    assert learned.ended(learned.age(share)) == pytest.approx(share)
+
+
+def test_learns_nothing_from_a_few_jobs():
+    assert pace.learn([took(40, 50)] * 19) is None
+
+
+def test_learns_from_the_jobs_that_ended_last():
+    learned = pace.learn([took(10, 20)] * 200 + [took(100, 200)] * 300)
+
+    assert learned.count == 200
+    assert learned.age(1) == timedelta(seconds=20)
+
+
+def test_without_jobs_to_learn_from_the_schedule_counts():
+    waits = waits_of(None, 50)
+
+    assert pace.first_poll(None, SCHEDULE) == SCHEDULE.first
+    assert 8 <= waits[0] <= waits[-1] <= 12
+
+
+def test_the_first_poll_comes_when_some_jobs_have_ended():
+    learned = pace.learn([took(0, 100)] * 20)
+
+    ages = [pace.first_poll(learned, SCHEDULE).total_seconds() for _ in range(200)]
+
+    # 15 % of them, and a fifth more or less.
+    assert 12 <= min(ages) < 13 < 17 < max(ages) <= 18
+
+
+def test_the_first_poll_comes_no_sooner_than_the_schedule_says():
+    learned = pace.learn([took(0, 2)] * 20)
+
+    assert pace.first_poll(learned, SCHEDULE) == SCHEDULE.first
+
+
+def test_the_next_poll_finds_a_share_of_those_that_are_left():
+    waits = waits_of(pace.learn([took(0, 100)] * 20), 50)
+
+    # Fifty are left of a hundred, and of them 15 % end within 7.5 s.
+    assert 6 <= waits[0] < 6.5 < 8.5 < waits[-1] <= 9
+
+
+def test_where_all_call_back_the_first_poll_comes_when_nearly_all_have():
+    learned = pace.learn([took(0, 100, called_back=True)] * 20)
+
+    assert pace.first_poll(learned, SCHEDULE).total_seconds() == pytest.approx(95)
+
+
+def test_where_half_call_back_the_first_poll_comes_later_than_where_none_does():
+    learned = pace.learn([took(0, 100, called_back=number % 2 == 0) for number in range(20)])
+
+    ages = [pace.first_poll(learned, SCHEDULE).total_seconds() for _ in range(200)]
+
+    # When a quarter have ended, half of those have called: 12.5 of 87.5 that are left are found, a seventh.
+    assert min(ages) < 25 < max(ages)
+
+
+def test_two_polls_keep_a_distance():
+    waits = waits_of(pace.learn([took(90, 90)] * 20), 89.5)
+
+    assert 3 <= waits[0] <= waits[-1] <= 3.6
+
+
+@pytest.mark.parametrize("age", [99, 101, 10_000])
+def test_a_job_that_takes_longer_than_nearly_all_is_asked_about_as_the_schedule_says(age):
+    waits = waits_of(pace.learn([took(0, 100)] * 20), age)
+
+    assert 8 <= waits[0] <= waits[-1] <= 12
+
+
+def test_a_job_waits_no_longer_than_it_already_has():
+    learned = pace.learn([took(20, 20)] * 10 + [took(3600, 3600)] * 10)
+
+    assert waits_of(learned, 60)[-1] == 60
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param([took(0, 0.001)] * 50, id="no-time"),
+        pytest.param([took(0, 1e9)] * 50, id="any-time"),
+        pytest.param([took(1e9, 1e9)] * 50, id="years"),
+        pytest.param([took(5, 5)] * 49 + [took(1e9, 1e9)], id="one-of-years"),
+        pytest.param([took(5, 5)] * 25 + [took(4000, 4000)] * 25, id="two-kinds"),
+        pytest.param([took(0, 1e9), took(10, 10, called_back=True)] * 25, id="mixed"),
+    ],
+)
+def test_whatever_was_learned_an_open_job_has_a_next_poll(times):
+    learned = pace.learn(times)
+    first = learned.age(0.95).total_seconds()
+
+    for age in (-60, 0, 1, 4.9, 5, 60, 3999, 4000, 1e6, 2e9):
+        waits = waits_of(learned, age)
+        assert waits[0] >= 3
+        assert waits[-1] <= max(age, first - age, 12)
+
+
+@pytest.mark.parametrize(("before", "since"), [(90, 30), (90, 300), (300, 20)])
+def test_a_provider_that_becomes_slower_or_faster_is_followed(before, since):
+    learned, times, asked, late = None, deque(), [], []
+    for number in range(900):
+        if number % 10 == 0:
+            learned = pace.learn(list(times))
+        # Evenly spread, a quarter less or more.
+        duration = (before if number < 300 else since) * (0.75 + 0.5 * (number * 0.618 % 1))
+        ages = [pace.first_poll(learned, SCHEDULE)]
+        while ages[-1].total_seconds() < duration:
+            ages.append(ages[-1] + pace.next_poll(learned, SCHEDULE, ages[-1]))
+        times.appendleft(took(([timedelta(0), *ages])[-2].total_seconds(), ages[-1].total_seconds()))
+        asked.append(len(ages))
+        late.append(ages[-1].total_seconds() - duration)
+
+    assert mean(asked[-200:]) < 8
+    assert median(late[-200:]) < since / 10
+
+
+# How often sources that never call back are asked
 
 
 class PollOnly(Running):
@@ -76,7 +232,7 @@ def waits(receiver, source, *, down=0):
     with closing(open_store(config)) as store, ProviderClient() as client:
         reconciler, found = Reconciler(store, client), plugins.sources(config)[source]
         while True:
-            [row] = store.list_jobs(source=source, status=None, open_only=False, limit=2)
+            [row] = store.list_jobs(JobFilter(source=source), limit=2).rows
             if row["finished_at"] is not None:
                 return
             job = store.job(source, row["job"])

@@ -202,7 +202,7 @@ def webhook(source, store, *, kind="video", job_id="vgen_1", status="completed")
 
 def events(store):
     """What is known, oldest first."""
-    rows = store.list_events(source=None, job_id=None, status=None, limit=1000)
+    rows = store.list_events(limit=1000).rows
     return [store.event(row["id"]) for row in reversed(rows)]
 
 
@@ -248,6 +248,14 @@ class TestWhatIsAsked:
         reconciler.run([source])
 
         assert provider.asked == []
+
+    def test_nothing_is_asked_about_a_source_that_is_paused(self, store, reconciler, provider, source):
+        track(store, "vgen_1")
+        store.pause_source(source.name, paused=True)
+
+        [done] = reconciler.run([source])
+
+        assert (provider.asked, done.quiet, done.waiting) == ([], True, 0)
 
     def test_nothing_is_asked_about_a_job_that_ended(self, store, reconciler, provider, source):
         track(store, "vgen_1")
@@ -1274,8 +1282,8 @@ def test_a_cookie_of_the_provider_is_not_kept(store, reconciler, provider, sourc
 
     reconciler.run([source])
 
-    [row] = store.list_deliveries(source=None, limit=10)
-    assert row["headers"]["set-cookie"] == "(masked)"
+    [row] = store.list_deliveries(limit=10).rows
+    assert store.delivery(row["id"])["headers"]["set-cookie"] == "(masked)"
 
 
 def shown(*told):
@@ -1535,6 +1543,96 @@ class TestSideBySide:
 
         assert len(provider.asked) == len(done.checked) == 8
         assert done.waiting == 22
+
+
+class TestWhatIsLearned:
+    """From twenty jobs that ended by webhook at the age of a minute."""
+
+    @pytest.fixture
+    def taught(self, store, source, database):
+        schedule = source.schedules["video"]
+        track(store, *(f"vgen_{number}" for number in range(20)), schedule=schedule)
+        aging.let_pass(database, 60)
+        for number in range(20):
+            webhook(source, store, job_id=f"vgen_{number}")
+        return source
+
+    def test_a_job_is_not_asked_about_before_others_like_it_end(self, store, database, reconciler, provider, taught):
+        track(store, "young", schedule=taught.schedules["video"])
+        aging.let_pass(database, 10)
+
+        [done] = reconciler.run([taught])
+
+        young = store.job("creative", "young")
+        assert (done.checked, done.waiting, provider.paths) == ([], 0, [])
+        assert young.next_poll_at - young.created_at == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=1))
+
+    def test_a_job_that_waited_is_asked_about_when_others_like_it_have_ended(
+        self, store, database, reconciler, provider, taught
+    ):
+        track(store, "young", schedule=taught.schedules["video"])
+        aging.let_pass(database, 10)
+        reconciler.run([taught])
+        aging.let_pass(database, 51)
+        provider.answer = job("completed", video_url="https://example.com/1.mp4")
+
+        [done] = reconciler.run([taught])
+
+        assert findings(done) == [Finding.RECOVERED]
+
+    def test_a_job_that_somebody_asks_for_does_not_wait(self, store, database, reconciler, provider, taught):
+        track(store, "young", schedule=taught.schedules["video"])
+        aging.let_pass(database, 20)
+        store.poll_soon("creative", "young")
+        provider.answer = job("processing")
+
+        [done] = reconciler.run([taught])
+
+        assert findings(done) == [Finding.OPEN]
+
+    def test_a_job_that_is_still_open_waits_for_when_others_end(self, store, database, reconciler, provider, taught):
+        track(store, "young", schedule=taught.schedules["video"])
+        aging.let_pass(database, 40)
+        store.poll_soon("creative", "young")
+        provider.answer = job("processing")
+
+        reconciler.run([taught])
+
+        young = store.job("creative", "young")
+        assert young.next_poll_at - young.created_at == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=1))
+
+    @pytest.mark.parametrize("kind", ["image", "voice"])
+    def test_other_kinds_have_taught_nothing(self, store, database, reconciler, provider, taught, kind):
+        track(store, "young", kind=kind, schedule=taught.schedules[kind])
+        aging.let_pass(database, 10)
+        provider.answer = job("processing")
+
+        [done] = reconciler.run([taught])
+
+        assert findings(done) == [Finding.OPEN]
+
+    def test_a_job_whose_beginning_nobody_knows_is_asked_about_as_ever(
+        self, store, database, reconciler, provider, taught
+    ):
+        webhook(taught, store, job_id="told", status="processing")
+        aging.let_pass(database, 10)
+        provider.answer = job("processing")
+
+        [done] = reconciler.run([taught])
+
+        assert findings(done) == [Finding.OPEN]
+
+    def test_says_what_it_learned_once(self, store, database, reconciler, taught, caplog):
+        caplog.set_level("INFO", logger="receiver")
+        track(store, "young", schedule=taught.schedules["video"])
+        aging.let_pass(database, 10)
+
+        for _ in range(2):
+            reconciler.run([taught])
+            store.poll_soon("creative", "young")
+
+        [told] = [record for record in caplog.records if record.getMessage() == "learned when jobs end"]
+        assert (told.kind, told.learned_from, told.usually_after) == ("video", 20, "59 to 60 s")
 
 
 def test_a_hint_that_nobody_can_answer_is_dropped_at_its_deadline(store, reconciler, provider):

@@ -18,6 +18,7 @@ from receiver.providers.creativeai import CreativeAI
 from receiver.providers.kpainter import KPainter
 from receiver.refresh import refresher
 from receiver.store import open_store
+from receiver.store.base import DispatchFilter
 from receiver.store.sqlite import SQLiteStore
 from receiver.testing import make_job
 from tests.scripted import Answer, Scripted, always, in_turn, job
@@ -80,8 +81,8 @@ def test_leaves_the_job_and_its_events_as_they_are(claim, source, store):
     ask(claim, source, store)
 
     assert the_job(store) == before
-    assert len(store.list_events(source=None, job_id=None, status=None, limit=10)) == 1
-    assert len(store.list_deliveries(source=None, limit=10)) == 1
+    assert len(store.list_events(limit=10).rows) == 1
+    assert len(store.list_deliveries(limit=10).rows) == 1
 
 
 def test_asks_with_the_key(claim, source, store, provider):
@@ -283,7 +284,7 @@ def test_is_in_the_context_of_a_handler(store, config):
 
     LocalEngine(store, plugins.handlers(config), plugins.sources(config)).run_until_idle()
 
-    [row] = store.list_dispatches(handler="own", state=None, event_id=None, limit=1)
+    [row] = store.list_dispatches(DispatchFilter(handler="own"), limit=1).rows
     assert row["result"] == {"urls": [FRESH]}
 
 
@@ -292,7 +293,7 @@ def test_is_not_in_the_context_where_nobody_can_be_asked(store, config):
 
     LocalEngine(store, plugins.handlers(config), {}).run_until_idle()
 
-    [row] = store.list_dispatches(handler="own", state=None, event_id=None, limit=1)
+    [row] = store.list_dispatches(DispatchFilter(handler="own"), limit=1).rows
     assert row["result"] == {"urls": None}
 
 

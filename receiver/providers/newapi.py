@@ -49,8 +49,9 @@ from receiver.providers.values import (
 
 _SCHEDULE = Schedule(
     first=timedelta(seconds=5),
-    # The gateway asks its upstreams every 15 s or so: asking it more often brings no news.
+    # The gateway asks its upstreams every 15 s or so: asking it more often brings no news, unless an end is likely.
     every={timedelta(0): timedelta(seconds=15), timedelta(minutes=2): timedelta(seconds=30)},
+    closest=timedelta(seconds=5),
     # Each deployment sets its own timeout for tasks.
     deadline=timedelta(hours=1),
 )

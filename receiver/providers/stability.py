@@ -31,6 +31,7 @@ _SCHEDULE = Schedule(
     first=timedelta(seconds=10),
     # A job may be asked about once in 10 s, and intervals are varied by a fifth.
     every={timedelta(0): timedelta(seconds=13), timedelta(minutes=10): timedelta(minutes=1)},
+    closest=timedelta(seconds=10),
     deadline=timedelta(hours=24),
 )
 
