@@ -4,12 +4,11 @@ On its own: `RECEIVER_CONFIG=/etc/receiver/receiver.toml gunicorn -c gunicorn.co
 """
 
 import logging
-import socket
-import struct
-from datetime import timedelta
 from typing import Any
 
-from receiver import logs
+from gevent.baseserver import BaseServer
+
+from receiver import logs, metrics, tracing
 from receiver.config import load
 
 _config = load()
@@ -17,9 +16,10 @@ _config = load()
 bind = _config.web.bind
 workers = _config.web.workers
 
-# Threads keep slow senders from holding up the others, and many waiting threads share one commit.
-worker_class = "gthread"
-threads = _config.web.threads
+# Each request has a greenlet of its own: slow senders hold up nobody, and those that wait for the store share one
+# commit. Threads would do that, too, but spend most of their time taking Python's lock from each other.
+worker_class = "gevent"
+worker_connections = _config.web.connections
 
 # Each worker opens the store for itself, after the fork: a database connection must not cross one.
 preload_app = False
@@ -28,7 +28,8 @@ preload_app = False
 timeout = 30
 # How long a request in flight may take to finish when we are asked to stop.
 graceful_timeout = 20
-# Providers call seldom; a connection kept open for long only holds a slot.
+# Also how long a sender may take for the head of a request. Providers call seldom; a connection kept open for long
+# only holds a place.
 keepalive = 5
 
 # A signature and a few ids fit into much less. The body's limit is `web.max_body`.
@@ -45,22 +46,18 @@ errorlog = "-"
 loglevel = "warning"
 
 
-def when_ready(server: Any) -> None:
-    """Bound how long a sender may fall silent within a request: gunicorn's threads would wait for it for ever.
-
-    Linux hands the listener's option on to every connection it accepts.
-    """
-    seconds, rest = divmod(_config.web.longest_silence, timedelta(seconds=1))
-    for listener in server.LISTENERS:
-        listener.sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, rest // timedelta(microseconds=1))
-        )
-
-
 def post_fork(server: Any, worker: Any) -> None:
-    """Have each process log as the configuration says."""
+    """Have each process log and count as the configuration says, and take its share of the connections."""
+    # Not as many as there are: another process may be idle.
+    BaseServer.max_accept = 1
     logs.configure(_config.log_format)
+    metrics.observe(_config.metrics_directory)
     logging.getLogger("gunicorn.error").addFilter(_is_ours_to_mend)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Have each process trace, if it is to. Only now: what posts the traces must wait in gevent's way."""
+    tracing.configure()
 
 
 def _is_ours_to_mend(record: logging.LogRecord) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from receiver import signals
+from receiver import signals, tracing
 from receiver.errors import RateLimited, Reason, ReceiverError, Refused, StoreUnavailable, Unreadable
 from receiver.masking import mask_headers, mask_values
 from receiver.models import Access, Budget, Delivery, Event, Schedule, Trust
@@ -14,6 +14,7 @@ from receiver.signals import announce
 from receiver.store.base import Receipt, Record, Store, Verdict
 
 _LONGEST_TEXT = 300
+_MOST_HEADERS = 16 * 2**10
 _INTENT = re.compile(r"/intents/([0-9a-f]{22})/?\Z")
 
 
@@ -34,6 +35,22 @@ class Source:
         if self.deadline is None:
             return self.provider.kinds
         return {kind: replace(schedule, deadline=self.deadline) for kind, schedule in self.provider.kinds.items()}
+
+    @property
+    def askable(self) -> bool:
+        """Whether its provider can be asked about jobs."""
+        return self.provider.polls and self.provider.api_key is not None
+
+    @property
+    def expects_webhooks(self) -> bool:
+        """Whether it is set up for webhooks, so that it means something if none come."""
+        return self.provider.sends_webhooks and bool(self.provider.secrets or self.provider.unsigned)
+
+    def requests_left(self, store: Store) -> int:
+        """How many requests its budget allows at this moment."""
+        return store.requests_left(
+            self.name, budget=self.budget or self.provider.budget, learn=self.budget is None
+        )
 
     @property
     def access(self) -> Access:
@@ -70,11 +87,12 @@ def accept(source: Source, delivery: Delivery, *, store: Store, now: datetime) -
     except Exception as error:
         # An adapter that fails on a genuine body loses nothing: it is kept, to be read again after a fix.
         note = str(error) if isinstance(error, Unreadable) else f"the adapter failed: {type(error).__name__}"
-        return _record(store, Record(delivery=delivery, trust=trust, verdict=Verdict.UNREADABLE, note=note))
+        kept = _bounded(delivery, trust)
+        return _record(store, Record(delivery=kept, trust=trust, verdict=Verdict.UNREADABLE, note=note))
     return _record(
         store,
         Record(
-            delivery=delivery,
+            delivery=_bounded(delivery, trust),
             trust=trust,
             verdict=_verdict(source, trust, events),
             events=_recordable(provider, events),
@@ -116,11 +134,26 @@ def masked(delivery: Delivery) -> Delivery:
     return delivery if headers == delivery.headers else replace(delivery, headers=headers)
 
 
+def bounded_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """As many of a stranger's headers as are worth keeping: 16 KiB in all, the shortest first.
+
+    Those of signatures are short; a server lets through half a megabyte of others.
+    """
+    if sum(len(name) + len(value) for name, value in headers.items()) <= _MOST_HEADERS:
+        return headers
+    kept, left = {}, _MOST_HEADERS
+    for name, value in sorted(headers.items(), key=lambda header: len(header[0]) + len(header[1])):
+        left -= len(name) + len(value)
+        if left < 0:
+            break
+        kept[name] = value
+    return kept
+
+
 def _verdict(source: Source, trust: Trust, events: Sequence[Event]) -> Verdict:
     if trust is Trust.HINT:
         return Verdict.HINT
-    askable = source.provider.polls and source.provider.api_key is not None
-    return Verdict.INCOMPLETE if askable and any(event.incomplete for event in events) else Verdict.RECORDED
+    return Verdict.INCOMPLETE if source.askable and any(event.incomplete for event in events) else Verdict.RECORDED
 
 
 def _verified(source: Source, delivery: Delivery, store: Store, now: datetime) -> Trust:
@@ -141,6 +174,13 @@ def _verified(source: Source, delivery: Delivery, store: Store, now: datetime) -
         raise Refused(Reason.MALFORMED, f"the adapter failed on it: {type(error).__name__}") from error
 
 
+def _bounded(delivery: Delivery, trust: Trust) -> Delivery:
+    """What is kept of it. Only now: what an adapter reads of a delivery must not depend on what strangers add to it."""
+    if trust is not Trust.HINT:
+        return delivery
+    return replace(delivery, headers=bounded_headers(delivery.headers))
+
+
 def _intent(delivery: Delivery) -> str | None:
     """The intent that the callback URL named. The path is not signed, but the intent's id cannot be guessed."""
     found = _INTENT.search(delivery.path)
@@ -148,8 +188,9 @@ def _intent(delivery: Delivery) -> str | None:
 
 
 def _record(store: Store, record: Record) -> Receipt:
-    receipt = store.receive(record)
     source = record.delivery.source
+    with tracing.span("delivery", since=record.delivery.received_at, source=source, via=str(record.delivery.via)):
+        receipt = store.receive(_traced(record))
     announce(
         signals.delivery_received,
         source,
@@ -167,6 +208,14 @@ def _record(store: Store, record: Record) -> Receipt:
     for event in receipt.unknown_statuses:
         announce(signals.status_unknown, source, job=event.job_id, raw_status=event.raw_status)
     return receipt
+
+
+def _traced(record: Record) -> Record:
+    """The record, its events with the step of a trace that they are to go on."""
+    traceparent = tracing.traceparent()
+    if traceparent is None:
+        return record
+    return replace(record, events=tuple(replace(event, traceparent=traceparent) for event in record.events))
 
 
 def _recordable(provider: Provider, events: Sequence[Event]) -> tuple[Event, ...]:

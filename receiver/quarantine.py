@@ -5,14 +5,48 @@ import threading
 from collections import deque
 from dataclasses import replace
 
-from receiver.errors import Refused, StoreUnavailable
-from receiver.inbox import masked
+from receiver.clock import from_text
+from receiver.errors import NotConfigured, Refused, StoreUnavailable
+from receiver.inbox import Source, accept, bounded_headers, masked
 from receiver.models import Delivery
-from receiver.store.base import Refusal, Store
+from receiver.store.base import Receipt, Refusal, Store
 
 _log = logging.getLogger(__name__)
 _MOST_WAITING = 1000
 _PAUSE = 0.1
+
+
+def verify_again(store: Store, source: Source, refusal_id: int, *, max_body: int) -> Receipt:
+    """Take in a delivery that was refused, now that the source's settings are right.
+
+    It is judged by the time at which it was received. If it is genuine, it leaves the quarantine; otherwise it stays
+    there, with the reason it is refused for now. `max_body` is how much of a body the quarantine keeps.
+
+    Raises:
+        NotConfigured: there is no such delivery of the source's in the quarantine.
+        Refused: it is still not proven genuine.
+        StoreUnavailable: nothing was changed, or it was taken in and is still in the quarantine, too.
+    """
+    row = store.refusal(refusal_id)
+    if row is None or row["source"] != source.name:
+        raise NotConfigured(f"there is no delivery {refusal_id} of {source.name} in the quarantine")
+    delivery = Delivery(
+        source=source.name,
+        body=row["body"],
+        headers=row["headers"],
+        received_at=from_text(row["received_at"]),
+        path=row["path"],
+    )
+    try:
+        receipt = accept(source, delivery, store=store, now=delivery.received_at)
+    except Refused as refused:
+        hint = refused.hint
+        if len(delivery.body) >= max_body:
+            hint += f"; of its body only the first {max_body} bytes were kept (quarantine.max_body)"
+        store.refuse_again(refusal_id, reason=refused.reason, hint=hint)
+        raise Refused(refused.reason, hint) from None
+    store.release(refusal_id)
+    return receipt
 
 
 class Quarantine:
@@ -28,8 +62,9 @@ class Quarantine:
         self._let_go = 0
 
     def add(self, delivery: Delivery, refused: Refused) -> None:
-        """Keep a refused delivery soon, its body cut to the limit. Returns at once and never fails."""
-        delivery = replace(masked(delivery), body=delivery.body[: self._max_body])
+        """Keep a refused delivery soon, its body and headers cut to the limit. Returns at once and never fails."""
+        headers = bounded_headers(masked(delivery).headers)
+        delivery = replace(delivery, body=delivery.body[: self._max_body], headers=headers)
         refusal = Refusal(delivery=delivery, reason=refused.reason, hint=refused.hint)
         with self._guard:
             if len(self._waiting) >= _MOST_WAITING:

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ _STARTING = 10.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _PR_SET_PDEATHSIG = 1
+NICENESS = 5
+"""By how much the background lets the others go first. Not by more: what it locks, they need."""
 
 
 class DiedAtStart(ReceiverError):
@@ -46,15 +49,18 @@ class Supervisor:
         environment: Mapping[str, str],
         grace: float,
         vital: Collection[str] = (),
+        background: Collection[str] = (),
     ) -> None:
         """`grace` is how many seconds they get to stop before they are killed.
 
-        `vital` are those without which it makes no sense to start: if one gives up at once, so do we.
+        `vital` are those without which it makes no sense to start: if one gives up at once, so do we. `background` are
+        those that let the others go first.
         """
         self._commands = commands
         self._environment = dict(environment)
         self._grace = grace
         self._vital = vital
+        self._background = background
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -68,7 +74,8 @@ class Supervisor:
             DiedAtStart: a vital process did not live through its first seconds.
         """
         children = [
-            _Child(name, command, self._start(command), time.monotonic()) for name, command in self._commands.items()
+            _Child(name, command, self._start(name, command), time.monotonic())
+            for name, command in self._commands.items()
         ]
         began = time.monotonic()
         try:
@@ -78,11 +85,14 @@ class Supervisor:
         finally:
             self._end(children)
 
-    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         # A session of its own keeps Ctrl-C in the terminal from reaching it before we pass it on in order.
-        return subprocess.Popen(  # noqa: S603 - our own commands
+        process = subprocess.Popen(  # noqa: S603 - our own commands
             command, env=self._environment, start_new_session=True, preexec_fn=_die_with_parent
         )
+        if name in self._background:
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return process
 
     def _tend(self, child: _Child, *, starting: bool) -> None:
         now = time.monotonic()
@@ -100,7 +110,7 @@ class Supervisor:
             )
             child.restart_at = now + pause
         elif now >= child.restart_at:
-            child.process, child.started, child.restart_at = self._start(child.command), now, None
+            child.process, child.started, child.restart_at = self._start(child.name, child.command), now, None
 
     def _end(self, children: Sequence[_Child]) -> None:
         for child in children:

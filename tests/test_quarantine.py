@@ -1,13 +1,18 @@
 """Refused deliveries on their way into the store."""
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receiver.errors import Reason, Refused
+from receiver.errors import NotConfigured, Reason, Refused
+from receiver.inbox import Source
 from receiver.models import Delivery
-from receiver.quarantine import Quarantine
+from receiver.providers.creativeai import CreativeAI
+from receiver.providers.standard import Standard
+from receiver.quarantine import Quarantine, verify_again
+from receiver.sandbox import webhook_body
 from receiver.store.sqlite import SQLiteStore
 from tests.trouble import database_locked
 from tests.watch import eventually
@@ -28,8 +33,23 @@ def a_delivery(body=b"{}", **headers):
     return Delivery(source="studio", body=body, headers=headers, received_at=NOW, path="/webhooks/studio")
 
 
+def refused(store, source, *, received_at=NOW, max_body=2**16):
+    """A webhook of the source's, signed as it should be, that was refused all the same; gives its id."""
+    delivery = Delivery(source=source.name, body=webhook_body("video", "vgen_1"), received_at=received_at)
+    headers = source.provider.sign(delivery, source.provider.secrets[0])
+    delivery = replace(delivery, headers={name.lower(): value for name, value in headers.items()})
+    waiting = Quarantine(store, max_count=10, max_body=max_body)
+    waiting.add(delivery, Refused(Reason.NO_KEYS, "not known yet"))
+    waiting.flush()
+    return store.list_refusals(limit=1).rows[0]["id"]
+
+
+def studio(key="right"):
+    return Source("studio", CreativeAI(secrets=[key]))
+
+
 def rows(store):
-    return store.list_refusals(source=None, limit=10_000)
+    return [store.refusal(row["id"]) for row in store.list_refusals(limit=10_000).rows]
 
 
 def test_keeps_a_refusal_with_its_reason(store, quarantine):
@@ -78,6 +98,16 @@ def test_keeps_as_much_of_a_body_as_it_may(store, quarantine, body, kept):
     assert [row["body"] for row in rows(store)] == [kept]
 
 
+def test_keeps_as_many_headers_as_it_may(store, quarantine):
+    many = {f"x-{number}": "x" * 8000 for number in range(60)}
+    quarantine.add(a_delivery(**many, signature="sha256=00"), MISMATCH)
+    quarantine.flush()
+
+    [row] = rows(store)
+    assert row["headers"]["signature"] == "sha256=00"
+    assert len(str(row["headers"])) < 2**15
+
+
 def test_keeps_the_newest_of_each_source(store, quarantine):
     for number in range(30):
         quarantine.add(a_delivery(str(number).encode()), MISMATCH)
@@ -113,3 +143,54 @@ def test_there_may_be_nothing_to_keep(store, quarantine):
     quarantine.flush()
 
     assert rows(store) == []
+
+
+# What is verified again
+
+
+def test_what_is_genuine_by_now_is_taken_in(store):
+    refusal = refused(store, studio())
+
+    receipt = verify_again(store, studio(), refusal, max_body=2**16)
+
+    assert [event.job_id for event in receipt.events] == ["vgen_1"]
+    assert rows(store) == []
+
+
+def test_it_is_judged_by_the_time_it_was_received(store):
+    timed = Source("studio", Standard(secrets=["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]))
+    refusal = refused(store, timed)
+
+    receipt = verify_again(store, timed, refusal, max_body=2**16)
+
+    assert store.delivery(receipt.delivery_id)["received_at"] == "2026-03-09T16:13:00.000Z"
+
+
+def test_what_was_taken_in_already_is_counted(store):
+    refusals = [refused(store, studio()) for _ in range(2)]
+
+    receipts = [verify_again(store, studio(), refusal, max_body=2**16) for refusal in refusals]
+
+    assert [receipt.repeated for receipt in receipts] == [False, True]
+
+
+def test_what_is_still_not_genuine_stays_with_its_new_reason(store):
+    refusal = refused(store, studio())
+    with pytest.raises(Refused):
+        verify_again(store, studio("wrong"), refusal, max_body=2**16)
+
+    assert [row["reason"] for row in rows(store)] == ["signature_mismatch"]
+
+
+def test_says_that_what_was_cut_off_cannot_be_verified(store):
+    refusal = refused(store, studio(), max_body=8)
+
+    with pytest.raises(Refused, match="only the first 8 bytes were kept"):
+        verify_again(store, studio(), refusal, max_body=8)
+
+
+def test_verifies_nothing_of_another_source(store):
+    refusal = refused(store, studio())
+
+    with pytest.raises(NotConfigured):
+        verify_again(store, replace(studio(), name="another"), refusal, max_body=2**16)

@@ -62,9 +62,9 @@ def alive(pid):
 
 
 @contextmanager
-def supervised(commands, *, grace=10.0, vital=()):
+def supervised(commands, *, grace=10.0, vital=(), background=()):
     """Run the supervisor in a thread, and stop it at the end."""
-    supervisor = Supervisor(commands, environment=os.environ, grace=grace, vital=vital)
+    supervisor = Supervisor(commands, environment=os.environ, grace=grace, vital=vital, background=background)
     thread = threading.Thread(target=supervisor.run)
     thread.start()
     try:
@@ -72,6 +72,14 @@ def supervised(commands, *, grace=10.0, vital=()):
     finally:
         supervisor.stop()
         thread.join()
+
+
+def test_the_background_lets_the_others_go_first(tmp_path):
+    with supervised({name: command(tmp_path, name) for name in ("first", "second")}, background=["second"]):
+        eventually(lambda: pids(tmp_path, "first") and pids(tmp_path, "second"))
+        [first], [second] = pids(tmp_path, "first"), pids(tmp_path, "second")
+
+        assert os.getpriority(os.PRIO_PROCESS, second) > os.getpriority(os.PRIO_PROCESS, first)
 
 
 def test_runs_every_command(tmp_path):

@@ -3,15 +3,20 @@
 import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
-from flask import Flask, Response
+import gevent
+from flask import Flask, Response, request
+from gevent.lock import BoundedSemaphore
 
-from receiver import plugins
+from receiver import logs, plugins
 from receiver.config import Config, load
 from receiver.inbox import Source
 from receiver.quarantine import Quarantine
 from receiver.store import Store, open_store
 from receiver.web import deliveries
+
+_MOST_LARGE_BODIES = 64
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,9 @@ class Extension:
     store: Store
     quarantine: Quarantine
     max_body: int
+    body_timeout: timedelta
+    large_bodies: BoundedSemaphore
+    """Places for bodies that are so large that memory could not hold one of each connection."""
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -42,12 +50,20 @@ def create_app(config: Config | None = None) -> Flask:
     # Without this, OPTIONS would be answered 200.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     sources = plugins.sources(config)
-    store = open_store(config)
+    store = open_store(config, gather=gevent.sleep)
     quarantine = Quarantine(store, max_count=config.quarantine.max_count, max_body=config.quarantine.max_body)
     atexit.register(quarantine.flush)
-    app.extensions["receiver"] = Extension(sources, store, quarantine, config.web.max_body)
+    app.extensions["receiver"] = Extension(
+        sources=sources,
+        store=store,
+        quarantine=quarantine,
+        max_body=config.web.max_body,
+        body_timeout=config.web.body_timeout,
+        large_bodies=BoundedSemaphore(_MOST_LARGE_BODIES),
+    )
     app.url_map.converters["rest"] = deliveries.Rest
     app.register_blueprint(deliveries.bp)
+    app.before_request(lambda: logs.begin_request(request.headers.get("X-Request-Id")))
 
     @app.get("/healthz")
     def healthz() -> Response:

@@ -1,14 +1,16 @@
 """The routes that take deliveries, and the answers they give: no other code, and never a redirect."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import gevent
 from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.routing import BaseConverter
 
-from receiver import clock, inbox, signals
+from receiver import clock, inbox, logs, signals
 from receiver.errors import Reason, Refused, StoreUnavailable
 from receiver.inbox import Source
 from receiver.models import Delivery
@@ -21,6 +23,7 @@ bp = Blueprint("deliveries", __name__)
 
 _RETRY_AFTER_SECONDS = 5
 _LONGEST_PATH = 500
+_LARGE = 64 * 2**10
 
 
 class Rest(BaseConverter):
@@ -37,15 +40,29 @@ def receive(path: str = "") -> Response:
     # Not left to the router: callback URLs that were put together by hand have slashes too many.
     source = path.strip("/").partition("/")[0]
     configured: Source | None = current_app.extensions["receiver"].sources.get(source)
-    store: Store = current_app.extensions["receiver"].store
     body = _body()
-    delivery = _delivery(source, body or b"")
+    began, status = time.perf_counter(), HTTPStatus.INTERNAL_SERVER_ERROR.value
+    try:
+        answer = _answered(configured, _delivery(source, body or b""), whole=body is not None)
+        status = answer.status_code
+        return answer
+    except StoreUnavailable:
+        status = HTTPStatus.SERVICE_UNAVAILABLE.value
+        raise
+    finally:
+        told = configured.name if configured is not None else None
+        announce(signals.delivery_answered, told, status=status, seconds=time.perf_counter() - began)
+
+
+def _answered(configured: Source | None, delivery: Delivery, *, whole: bool) -> Response:
+    """What is answered to a delivery, which is stored by then."""
+    store: Store = current_app.extensions["receiver"].store
     if configured is None:
         dummy_check(delivery.body)
         announce(signals.delivery_refused, None, reason=Reason.UNKNOWN_SOURCE)
         return _answer(HTTPStatus.UNAUTHORIZED)
-    if body is None:
-        announce(signals.delivery_refused, source, reason=Reason.TRUNCATED)
+    if not whole:
+        announce(signals.delivery_refused, delivery.source, reason=Reason.TRUNCATED)
         return _refuse(delivery, Refused(Reason.TRUNCATED, "the body was cut off, or its chunks are malformed"))
     try:
         receipt = inbox.accept(configured, delivery, store=store, now=delivery.received_at)
@@ -60,10 +77,15 @@ def receive(path: str = "") -> Response:
 @bp.app_errorhandler(StoreUnavailable)
 def store_unavailable(error: StoreUnavailable) -> Response:
     """Say that nothing was stored, and when to try again."""
-    current_app.logger.error("store unavailable", extra={"error": str(error)})
-    answer = _answer(HTTPStatus.SERVICE_UNAVAILABLE)
-    answer.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
-    return answer
+    logs.store_unavailable(error)
+    return _try_again()
+
+
+@bp.app_errorhandler(ServiceUnavailable)
+def too_many_large_bodies(error: ServiceUnavailable) -> Response:
+    """Turn a body away for which there is no place in memory for now."""
+    announce(signals.delivery_refused, None, reason="busy")
+    return _try_again()
 
 
 @bp.app_errorhandler(RequestEntityTooLarge)
@@ -83,20 +105,36 @@ def method_not_allowed(error: MethodNotAllowed) -> Response:
 
 
 def _body() -> bytes | None:
-    """The raw body; None if it was cut off on its way. The answer to that is rarely heard.
+    """The raw body; None if it was cut off on its way, or took too long. The answer to that is rarely heard.
 
     Raises:
         RequestEntityTooLarge: it is over the limit.
+        ServiceUnavailable: too many large ones are on their way at once.
     """
+    announced = request.content_length
+    if announced is not None and announced <= _LARGE:
+        return _whole_body()
+    limits = current_app.extensions["receiver"]
+    if not limits.large_bodies.acquire(timeout=limits.body_timeout.total_seconds()):
+        raise ServiceUnavailable
     try:
-        body = request.get_data(cache=False)
+        return _whole_body()
+    finally:
+        limits.large_bodies.release()
+
+
+def _whole_body() -> bytes | None:
+    limits = current_app.extensions["receiver"]
+    try:
+        with gevent.Timeout(limits.body_timeout.total_seconds(), TimeoutError):
+            body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise
     # The sender went away, or its chunks are none: the server has exceptions of its own for that.
     except Exception:
         return None
     # Of a body in chunks Werkzeug gives the first `MAX_CONTENT_LENGTH` bytes without a word about the rest.
-    if len(body) > current_app.extensions["receiver"].max_body:
+    if len(body) > limits.max_body:
         raise RequestEntityTooLarge
     # Where a sender goes away too soon, gunicorn ends the body as if that were all.
     announced = request.content_length
@@ -126,6 +164,12 @@ def _refuse(delivery: Delivery, refused: Refused) -> Response:
     quarantine: Quarantine = current_app.extensions["receiver"].quarantine
     quarantine.add(delivery, refused)
     return _answer(HTTPStatus.UNAUTHORIZED)
+
+
+def _try_again() -> Response:
+    answer = _answer(HTTPStatus.SERVICE_UNAVAILABLE)
+    answer.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    return answer
 
 
 def _answer(status: HTTPStatus) -> Response:

@@ -32,7 +32,7 @@ def app(tmp_path, database):
     tables = {
         "store": f"sqlite:///{database}",
         "commit_timeout": "200ms",
-        "web": {"max_body": LIMIT},
+        "web": {"max_body": LIMIT, "body_timeout": "200ms"},
         "sources": {
             "studio": {"provider": "creativeai", "secrets": [SECRET, OTHER["secret"]]},
             "unsigned": {"provider": "creativeai", "unsigned": True, "api_key": "key"},
@@ -61,7 +61,7 @@ def refused(app, store):
 
     def refused():
         app.extensions["receiver"].quarantine.flush()
-        return [(row["source"], row["reason"]) for row in store.list_refusals(source=None, limit=1000)]
+        return [(row["source"], row["reason"]) for row in store.list_refusals(limit=1000).rows]
 
     return refused
 
@@ -274,7 +274,7 @@ def test_refuses_what_is_not_proven(client, store, body, headers, reason):
 
     assert (answer.status_code, answer.get_json()) == (401, {"status": "unauthorized"})
     assert all_deliveries(store) == []
-    assert store.list_jobs(source=None, status=None, open_only=False, limit=10) == []
+    assert store.list_jobs(limit=10).rows == []
 
 
 @pytest.mark.parametrize(("body", "headers", "reason"), FORGED)
@@ -366,6 +366,35 @@ def test_turns_away_what_is_too_long_without_saying_so(client):
     )
 
     assert answer.status_code == 413
+
+
+def test_takes_so_many_large_bodies_at_once_and_says_when_to_try_again(app, client):
+    places = app.extensions["receiver"].large_bodies
+    taken = iter(lambda: places.acquire(blocking=False), False)
+    count = sum(1 for _ in taken)
+    large = BODY + b" " * (70_000 - len(BODY))
+
+    answer = post(client, large, sign(large))
+
+    assert count == 64
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+def test_gives_the_place_of_a_large_body_back(app, client):
+    large = BODY + b" " * (70_000 - len(BODY))
+
+    answers = [post(client, large, sign(large)).status_code for _ in range(70)]
+
+    assert answers == [413] * 70
+    assert app.extensions["receiver"].large_bodies.counter == 64
+
+
+def test_takes_the_usual_body_while_there_is_no_place_for_large_ones(app, client):
+    places = app.extensions["receiver"].large_bodies
+    while places.acquire(blocking=False):
+        pass
+
+    assert post(client).status_code == 202
 
 
 def test_keeps_nothing_of_what_is_too_long(client, store, refused):

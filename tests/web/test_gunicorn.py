@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -32,9 +33,9 @@ commit_timeout = "300ms"
 
 [web]
 workers = 2
-threads = 8
+
 max_body = {LIMIT}
-longest_silence = "1s"
+body_timeout = "1s"
 
 [sources.studio]
 provider = "creativeai"
@@ -88,12 +89,12 @@ class Server:
     def deliveries_of(self, job_id):
         """What is kept of the deliveries about a job."""
         with contextlib.closing(SQLiteStore(self.database)) as store:
-            rows = store.list_deliveries(source=None, limit=10_000)
+            rows = [store.delivery(row["id"]) for row in store.list_deliveries(limit=10_000).rows]
         return [row for row in rows if job_id.encode() in row["body"]]
 
     def refusals_of(self, job_id):
         with contextlib.closing(SQLiteStore(self.database)) as store:
-            rows = store.list_refusals(source=None, limit=10_000)
+            rows = store.list_refusals(limit=10_000).rows
         return [row["reason"] for row in rows if job_id in row["path"]]
 
 
@@ -254,6 +255,32 @@ def test_senders_that_fall_silent_are_let_go(server, body, job_id):
             stack.enter_context(server.connect()).sendall(b"POST /webhooks/studio HTTP/1.1\r\nHost: rec")
 
         assert server.post(body).status == 202
+
+
+def test_a_body_that_only_trickles_in_is_let_go(server, body, job_id):
+    path = f"/webhooks/studio/{job_id}"
+    with server.connect() as connection:
+        connection.sendall(request(body, path=path)[: -len(body)])
+        began, sent = time.monotonic(), 0
+        # Never silent for as long as a body may take in all.
+        while not select.select([connection], [], [], 0.2)[0] and sent < len(body) - 1:
+            connection.sendall(body[sent : sent + 1])
+            sent += 1
+
+        assert time.monotonic() - began < PATIENCE / 2
+        assert answer_on(connection).status == 401
+    assert eventually(lambda: server.refusals_of(job_id)) == ["truncated"]
+
+
+def test_a_head_that_only_trickles_in_is_let_go(server):
+    with server.connect() as connection:
+        began, sent = time.monotonic(), 0
+        while not select.select([connection], [], [], 0.2)[0] and time.monotonic() - began < PATIENCE:
+            connection.sendall(b"POST / HTTP/1.1\r\n"[sent : sent + 1] or b"x")
+            sent += 1
+
+        assert connection.recv(1) == b""
+        assert time.monotonic() - began < PATIENCE
 
 
 # What only others do
