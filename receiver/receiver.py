@@ -14,7 +14,7 @@ from receiver.inbox import Source
 from receiver.models import Created, Job, Offer
 from receiver.outbound import ProviderClient
 from receiver.providers.base import identifier, json_object
-from receiver.store import open_store
+from receiver.store import Store, open_store
 
 
 class Receiver:
@@ -23,8 +23,10 @@ class Receiver:
     Open it after a fork, never before, and close it, or use it as a context manager.
     """
 
-    def __init__(self, config: Config | str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, config: Config | str | os.PathLike[str] | None = None, *, store: Store | None = None) -> None:
         """`config` is a configuration or its file; by default `RECEIVER_CONFIG`, else `receiver.toml`.
+
+        `store` is the configured one, if it is open already.
 
         Raises:
             ConfigError: naming the file and the key.
@@ -32,7 +34,7 @@ class Receiver:
         """
         self.config = config if isinstance(config, Config) else load(config)
         self._sources = plugins.sources(self.config)
-        self._store = open_store(self.config)
+        self._store = store or open_store(self.config)
         self._client = ProviderClient()
 
     def __enter__(self) -> "Receiver":

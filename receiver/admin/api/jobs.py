@@ -1,0 +1,148 @@
+"""Jobs, and the create calls that lead to them."""
+
+from http import HTTPStatus
+from typing import Any
+
+from receiver.admin.api.operations import Resource, not_found
+from receiver.admin.api.shapes import (
+    CreatedJob,
+    IntentShape,
+    JobShape,
+    ListOf,
+    PageOf,
+    Submission,
+    TrackedJob,
+    WholeJob,
+)
+from receiver.admin.api.values import Flag, JobId, Limit, Metadata, Name, NewJobId, PageQuery, Taken
+from receiver.admin.extension import admin
+from receiver.models import Scope, Status
+from receiver.store.base import DispatchFilter, EventFilter, JobFilter
+
+resource = Resource("jobs")
+
+_MOST_EVENTS = 50
+_MOST_DISPATCHES = 50
+
+
+class JobQuery(PageQuery):
+    """Which jobs."""
+
+    source: Name | None = None
+    job: JobId | None = None
+    status: Status | None = None
+    kind: Name | None = None
+    open: Flag = False
+    """Only those that have not ended."""
+    overdue: Flag = False
+    """Only those whose poll is due."""
+
+
+class IntentQuery(Taken):
+    """Which intents."""
+
+    source: Name | None = None
+    limit: Limit = 50
+    """At most so many."""
+
+
+class Track(Taken):
+    """A job that was created some other way."""
+
+    source: Name
+    job: NewJobId
+    kind: Name | None = None
+    """The provider's default, if it is left out."""
+    metadata: Metadata = {}
+    """Given to handlers with the job."""
+    intent: Name | None = None
+    """The intent that led to it, whose kind and metadata it gets."""
+
+
+class Submit(Taken):
+    """A job to create."""
+
+    source: Name
+    kind: Name
+    body: dict[str, Any]
+    """What the provider's create call takes."""
+    metadata: Metadata = {}
+    """Given to handlers with the job."""
+
+
+class PollNow(Taken):
+    """A job to ask about."""
+
+    source: Name
+    job: JobId
+
+
+@resource.get("/jobs")
+def list_jobs(query: JobQuery) -> PageOf[JobShape]:
+    """List jobs, newest first."""
+    wanted = JobFilter(
+        source=query.source,
+        job_id=query.job,
+        status=query.status,
+        kind=query.kind,
+        open=query.open,
+        overdue=query.overdue,
+    )
+    return PageOf[JobShape].of(admin().store.list_jobs(wanted, limit=query.limit, before=query.before))
+
+
+@resource.get("/jobs/{source}/{job}")
+def show_job(source: Name, job: JobId) -> WholeJob:
+    """Show one job with its newest events and their dispatches."""
+    store = admin().store
+    rows = store.list_jobs(JobFilter(source=source, job_id=job), limit=1).rows
+    if not rows:
+        raise not_found("job", f"{job} of {source}")
+    events = store.list_events(EventFilter(source=source, job_id=job), limit=_MOST_EVENTS).rows
+    dispatches = [
+        dispatch
+        for event in events
+        for dispatch in store.list_dispatches(DispatchFilter(event_id=event["id"]), limit=_MOST_DISPATCHES).rows
+    ]
+    return WholeJob.model_validate({**rows[0], "events": events, "dispatches": dispatches})
+
+
+@resource.post("/jobs", scope=Scope.SUBMIT)
+def track_job(body: Track) -> TrackedJob:
+    """Expect a job to finish that was created some other way: should nobody call back, it is asked about."""
+    new = admin().receiver.track(body.source, body.job, kind=body.kind, metadata=body.metadata, intent=body.intent)
+    return TrackedJob(source=body.source, job=body.job, new=new)
+
+
+@resource.post("/submissions", scope=Scope.SUBMIT, status=HTTPStatus.CREATED, once=True)
+def submit_job(body: Submit) -> Submission:
+    """Create a job at a source's provider and track it.
+
+    The provider is called once and never again: should its answer get lost, the answer here is 502, and `/intents`
+    shows what is to be done.
+    """
+    jobs = admin().receiver.submit(body.source, body.kind, body.body, metadata=body.metadata)
+    return Submission(
+        jobs=[CreatedJob(source=job.source, job=job.job_id, kind=job.kind, status=job.status) for job in jobs]
+    )
+
+
+@resource.post("/polls", scope=Scope.OPERATE, status=HTTPStatus.ACCEPTED)
+def poll_job(body: PollNow) -> PollNow:
+    """Have an open job asked about as soon as the source's request budget allows."""
+    if not admin().store.poll_soon(body.source, body.job):
+        raise not_found("open job", f"{body.job} of {body.source}")
+    return body
+
+
+@resource.get("/intents")
+def list_intents(query: IntentQuery) -> ListOf[IntentShape]:
+    """List the create calls of which nobody knows what they led to, newest first."""
+    rows = admin().store.list_intents(source=query.source, limit=query.limit)
+    return ListOf[IntentShape].model_validate({"items": rows})
+
+
+@resource.delete("/intents/{intent}", scope=Scope.SUBMIT)
+def withdraw_intent(intent: Name) -> None:
+    """Drop an intent that is known to have led to nothing."""
+    admin().receiver.withdraw(intent)

@@ -1,0 +1,40 @@
+"""What the routes of the admin side need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flask import current_app
+
+from receiver.admin.stream import Stream
+from receiver.admin.tries import Tries
+from receiver.config import Config
+from receiver.inbox import Source
+from receiver.receiver import Receiver
+from receiver.routing import Handler
+from receiver.store import Store
+
+NAME = "receiver.admin"
+
+
+@dataclass(frozen=True)
+class Admin:
+    """`app.extensions["receiver.admin"]`."""
+
+    config: Config
+    sources: Mapping[str, Source]
+    handlers: Sequence[Handler]
+    store: Store
+    receiver: Receiver
+    tries: Tries
+    stream: Stream
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach it by https."""
+        return (self.config.admin.public_url or "").startswith("https://")
+
+
+def admin() -> Admin:
+    """That of the app that answers."""
+    found: Admin = current_app.extensions[NAME]
+    return found

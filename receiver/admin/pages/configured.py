@@ -1,0 +1,74 @@
+"""Sources and handlers: what is configured, what each is doing, and pausing it."""
+
+from flask import Blueprint, Response, render_template
+
+from receiver import clock
+from receiver.admin import access
+from receiver.admin.api import configured as api
+from receiver.admin.extension import admin
+from receiver.admin.pages import forms
+from receiver.models import Scope
+
+bp = Blueprint("configured", __name__)
+
+
+@bp.get("/sources")
+@access.with_session(Scope.READ)
+def sources() -> str:
+    """List the sources with their settings, without secrets, and how they stand."""
+    return render_template(
+        "sources.html",
+        sources=[
+            (shape, admin().config.sources[shape.name], admin().sources[shape.name])
+            for shape in api.list_sources().items
+        ],
+        figures={found.source: found for found in admin().store.figures().sources},
+        left={name: source.requests_left(admin().store) for name, source in admin().sources.items() if source.askable},
+    )
+
+
+@bp.post("/sources/<source>/pause")
+@access.with_session(Scope.OPERATE)
+def pause_source(source: str) -> Response:
+    """Ask about none of its jobs from now on."""
+    api.pause_source(source)
+    return forms.done("pages.configured.sources", "paused")
+
+
+@bp.post("/sources/<source>/resume")
+@access.with_session(Scope.OPERATE)
+def resume_source(source: str) -> Response:
+    """Ask about its jobs again."""
+    api.resume_source(source)
+    return forms.done("pages.configured.sources", "resumed")
+
+
+@bp.get("/handlers")
+@access.with_session(Scope.READ)
+def handlers() -> str:
+    """List the handlers and how they stand; also those that left the configuration, but not their dispatches."""
+    shapes = api.list_handlers().items
+    figures = {found.handler: found for found in admin().store.figures().handlers}
+    return render_template(
+        "handlers.html",
+        handlers=shapes,
+        figures=figures,
+        left_over=[found for name, found in figures.items() if name not in {shape.name for shape in shapes}],
+        now=clock.to_text(clock.now()),
+    )
+
+
+@bp.post("/handlers/<handler>/pause")
+@access.with_session(Scope.OPERATE)
+def pause_handler(handler: str) -> Response:
+    """Keep its dispatches waiting from now on."""
+    api.pause_handler(handler)
+    return forms.done("pages.configured.handlers", "paused")
+
+
+@bp.post("/handlers/<handler>/resume")
+@access.with_session(Scope.OPERATE)
+def resume_handler(handler: str) -> Response:
+    """Let its dispatches run again."""
+    api.resume_handler(handler)
+    return forms.done("pages.configured.handlers", "resumed")

@@ -1,0 +1,125 @@
+"""How everything stands."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from flask import Blueprint, render_template
+from pydantic import BaseModel
+
+from receiver import clock
+from receiver.admin import access
+from receiver.admin.extension import admin
+from receiver.admin.pages import forms
+from receiver.admin.pages.chart import chart, group_of
+from receiver.models import Scope
+from receiver.store.figures import NEWEST_COUNTED, EventCount, Figures, Refused, WebhookHealth
+
+bp = Blueprint("overview", __name__)
+
+_SPANS = {
+    "1h": (timedelta(hours=1), timedelta(minutes=1)),
+    "6h": (timedelta(hours=6), timedelta(minutes=5)),
+    "24h": (timedelta(hours=24), timedelta(minutes=20)),
+}
+_REFUSED_WITHIN = timedelta(hours=24)
+
+
+class Asked(BaseModel):
+    """What the chart shows."""
+
+    span: Literal["1h", "6h", "24h"] = "1h"
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """The sums over all handlers and sources, and the oldest of their moments."""
+
+    waiting: int
+    oldest_waiting_at: datetime | None
+    running: int
+    dead: int
+    open: int
+    overdue: int
+    oldest_overdue_at: datetime | None
+    refused: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What is to be told of one source's webhooks."""
+
+    webhooks: WebhookHealth
+    expected: bool
+    """Whether it is set up for them."""
+    skewed_count: int
+    """How many were refused lately for a signed time too far from ours."""
+    unproven_count: int
+    """How many were refused lately for their signature."""
+
+
+@bp.get("/")
+@access.with_session(Scope.READ)
+def show() -> str:
+    """Show what waits, what failed, and whether webhooks come."""
+    asked, store, now = forms.filters(Asked), admin().store, clock.now()
+    figures = store.figures()
+    span, step = _SPANS[asked.span]
+    counts = store.count_by_minute(since=now - span)
+    shown = [counted for counted in counts if asked.source in (None, counted.source)]
+    return render_template(
+        "overview.html",
+        asked=asked,
+        spans=list(_SPANS),
+        sources=sorted({*admin().sources, *(counted.source for counted in counts)}),
+        figures=figures,
+        totals=_totals(figures),
+        chart=chart(shown, until=now, span=span, step=step),
+        by_source=_by_source(shown),
+        newest=NEWEST_COUNTED if sum(counted.count for counted in counts) >= NEWEST_COUNTED else None,
+        health=_health(store.count_refused(since=now - _REFUSED_WITHIN)),
+    )
+
+
+def _totals(figures: Figures) -> Totals:
+    handlers, sources = figures.handlers, figures.sources
+    return Totals(
+        waiting=sum(handler.waiting_count for handler in handlers) + figures.unrouted_count,
+        oldest_waiting_at=_oldest([figures.oldest_unrouted_at, *(handler.oldest_waiting_at for handler in handlers)]),
+        running=sum(handler.running_count for handler in handlers),
+        dead=sum(handler.dead_count for handler in handlers),
+        open=sum(source.open_count for source in sources),
+        overdue=sum(source.overdue_count for source in sources),
+        oldest_overdue_at=_oldest([source.oldest_overdue_at for source in sources]),
+        refused=sum(source.quarantine_count for source in sources),
+    )
+
+
+def _oldest(moments: Sequence[datetime | None]) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _by_source(counts: Sequence[EventCount]) -> dict[str, dict[str, int]]:
+    """How many events of each source and group."""
+    found: dict[str, defaultdict[str, int]] = {}
+    for counted in counts:
+        found.setdefault(counted.source, defaultdict(int))[group_of(counted.status)] += counted.count
+    return {source: dict(groups) for source, groups in sorted(found.items())}
+
+
+def _health(refused: Sequence[Refused]) -> list[Health]:
+    """Of the sources whose webhooks are expected, or came all the same."""
+    sources = {name: source for name, source in admin().sources.items() if source.provider.sends_webhooks}
+    return [
+        Health(
+            webhooks=webhooks,
+            expected=sources[webhooks.source].expects_webhooks,
+            skewed_count=sum(one.count for one in refused if one.source == webhooks.source and one.skewed),
+            unproven_count=sum(one.count for one in refused if one.source == webhooks.source and one.unproven),
+        )
+        for webhooks in admin().store.webhook_health(sources)
+        if sources[webhooks.source].expects_webhooks or webhooks.last_webhook_at is not None
+    ]

@@ -1,0 +1,159 @@
+"""What is new, told to those who listen: one thread looks for all of them."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from receiver.errors import InvalidBody, StoreUnavailable
+from receiver.store import Store
+from receiver.store.base import Page, Row
+
+_PAGE = 100
+_MOST_AT_ONCE = 1000
+_POSITION = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a listener has been told last: an event, and a dispatch."""
+
+    event_id: int
+    dispatch_id: int
+
+    def __str__(self) -> str:
+        return f"{self.event_id}-{self.dispatch_id}"
+
+    @classmethod
+    def parsed(cls, text: str) -> "Position":
+        """What `str` wrote.
+
+        Raises:
+            InvalidBody: it did not write this.
+        """
+        found = _POSITION.fullmatch(text)
+        if found is None:
+            raise InvalidBody("write Last-Event-ID as the stream's ids are written, such as 17-42")
+        return cls(int(found[1]), int(found[2]))
+
+
+@dataclass(frozen=True)
+class News:
+    """One thing to tell: `event` or `dispatch`; `gap` where too much was new at once to tell it all."""
+
+    name: str
+    position: Position
+    row: Row
+
+
+class Stream:
+    """Tells events and dispatches as they come, oldest first."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        most: int,
+        every: timedelta = timedelta(seconds=1),
+        silence: timedelta = timedelta(seconds=15),
+    ) -> None:
+        """`most` is how many may listen at once. Nothing is said for at most `silence`."""
+        self._store = store
+        self._every = every.total_seconds()
+        self._silence = silence.total_seconds()
+        self._places = threading.BoundedSemaphore(most)
+        self._listening = 0
+        self._newest = Position(0, 0)
+        self._stopped = False
+        self._changed = threading.Condition()
+        self.stopping: Callable[[], bool] = lambda: False
+        """Whether the process is about to end; asked every second while somebody listens."""
+
+    def enter(self) -> bool:
+        """Take a place. False if all are taken."""
+        if not self._places.acquire(blocking=False):
+            return False
+        with self._changed:
+            self._listening += 1
+            if self._listening == 1:
+                threading.Thread(target=self._look, name="stream", daemon=True).start()
+        return True
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._changed:
+            self._listening -= 1
+        self._places.release()
+
+    def news(self, after: Position | None, *, welcome: Callable[[], bool]) -> Iterator[News | None]:
+        """What is new after that position, or after now; None whenever there is nothing to tell for a while.
+
+        It ends when the process does, when the store cannot be read, or when the listener is no longer `welcome`.
+        """
+        try:
+            position = after or self._find_newest()
+            while True:
+                for news in self._since(position):
+                    position = news.position
+                    yield news
+                quiet = not self._wait_for_news(position)
+                if self._stopped or not welcome():
+                    return
+                if quiet:
+                    yield None
+        except StoreUnavailable:
+            return
+
+    def _wait_for_news(self, told: Position) -> bool:
+        """Until something is new after that position: whether it is, or only too much time has passed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._is_news(told), timeout=self._silence)
+            return self._is_news(told)
+
+    def _look(self) -> None:
+        """Until nobody listens any more."""
+        pause = threading.Event()
+        while True:
+            pause.wait(self._every)
+            try:
+                newest = self._find_newest()
+            except StoreUnavailable:
+                newest = self._newest
+            with self._changed:
+                self._newest, self._stopped = newest, self.stopping()
+                self._changed.notify_all()
+                if not self._listening:
+                    return
+
+    def _is_news(self, told: Position) -> bool:
+        return self._newest.event_id > told.event_id or self._newest.dispatch_id > told.dispatch_id
+
+    def _find_newest(self) -> Position:
+        events, dispatches = self._store.list_events(limit=1).rows, self._store.list_dispatches(limit=1).rows
+        return Position(events[0]["id"] if events else 0, dispatches[0]["id"] if dispatches else 0)
+
+    def _since(self, position: Position) -> Iterator[News]:
+        events, some = _newer(self._store.list_events, position.event_id)
+        dispatches, more = _newer(self._store.list_dispatches, position.dispatch_id)
+        if some or more:
+            yield News("gap", position, {"after": str(position)})
+        for row in events:
+            position = replace(position, event_id=row["id"])
+            yield News("event", position, row)
+        for row in dispatches:
+            position = replace(position, dispatch_id=row["id"])
+            yield News("dispatch", position, row)
+
+
+def _newer(rows_before: Callable[..., Page], after: int) -> tuple[list[Row], bool]:
+    """The rows after that id, oldest first, and whether there are so many that the oldest are left out."""
+    found, before = list[Row](), None
+    while len(found) < _MOST_AT_ONCE:
+        page = rows_before(limit=_PAGE, before=before)
+        newer = [row for row in page.rows if row["id"] > after]
+        found += newer
+        before = page.next
+        if before is None or len(newer) < len(page.rows):
+            return found[::-1], False
+    return found[::-1], True

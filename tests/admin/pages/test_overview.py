@@ -1,0 +1,74 @@
+"""The overview and what jobs cost."""
+
+from datetime import timedelta
+
+import pytest
+
+from receiver import clock
+from receiver.errors import Reason
+from receiver.models import Delivery, Schedule
+from receiver.store.base import Refusal
+
+SCHEDULE = Schedule(first=timedelta(minutes=1), every={timedelta(0): timedelta(minutes=1)}, deadline=timedelta(hours=1))
+
+
+def tiles(page):
+    """The numbers at the top."""
+    return {text: text in page for text in ("1 dead letters", "1 waiting", "1 open jobs", "1 refused")}
+
+
+def test_tells_what_waits_and_what_failed(post, attempted, refuse, store, operator):
+    attempted(post("vgen_1"), "dead", "no disk")
+    store.route({post("vgen_2").id: ["orders"]})
+    store.track("creativeai", "vgen_3", kind="video", schedule=SCHEDULE)
+    refuse()
+
+    assert all(tiles(operator.get("/")).values())
+
+
+def test_warns_of_signatures_that_failed(refuse, operator):
+    refuse()
+
+    assert "1 was refused in a day for the signature" in operator.get("/")
+
+
+def test_warns_of_clocks_that_disagree(store, operator):
+    delivery = Delivery(source="creativeai", body=b"{}", received_at=clock.now())
+    store.quarantine([Refusal(delivery=delivery, reason=Reason.TIMESTAMP_TOO_OLD, hint="by an hour")], max_count=10)
+
+    assert "for a time too far from ours" in operator.get("/")
+
+
+def test_tells_the_share_of_webhooks_that_never_came(post, operator):
+    post("vgen_1")
+
+    assert "0 % 0 of the last 1" in operator.get("/")
+
+
+@pytest.mark.parametrize("span", ["1h", "6h", "24h"])
+def test_chart_counts_the_events_of_its_span(post, operator, span):
+    post("vgen_1")
+
+    assert "1 succeeded 0 not succeeded" in operator.get("/", span=span)
+
+
+def test_chart_of_another_source_leaves_it_out(post, operator):
+    post("vgen_1")
+
+    assert "No events in the last 1h." in operator.get("/", source="kpainter")
+
+
+def test_numbers_stand_beside_the_chart(post, operator):
+    post("vgen_1", status="failed")
+
+    assert "creativeai 0 1 0" in operator.get("/")
+
+
+def test_spend_tells_credits_by_outcome(post, operator):
+    post("vgen_1")
+
+    assert "creativeai video succeeded 1 30" in operator.get("/spend")
+
+
+def test_spend_of_nothing_says_so(operator):
+    assert "No provider has told what a job cost" in operator.get("/spend")
