@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -28,6 +28,7 @@ from receiver.units import Duration, RequestBudget, Several, Size
 DEFAULT_FILE = "receiver.toml"
 
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
+QUEUE_NAME = r"^[A-Za-z0-9_.:-]{1,127}$"
 _REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]*)\}")
 
 
@@ -41,6 +42,13 @@ def _is_plain_url(text: str) -> bool:
         return False
     plain = re.fullmatch(r"https?://[^/@?#]+(/[^@?#]*)?", text) and text.isprintable() and " " not in text
     return bool(plain and parts.hostname and port != 0)
+
+
+def _address_and_port(bind: str) -> str:
+    port = bind.rpartition(":")[2]
+    if not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", bind) or int(port) > 65535:
+        raise ValueError('write an address and a port, such as "127.0.0.1:8080" or "[::1]:8080"')
+    return bind
 
 
 class _Table(BaseModel):
@@ -133,6 +141,8 @@ class HandlerConfig(BaseModel):
 
     isolated: bool = False
     """Whether each attempt runs in a process of its own, which takes half a second to start and can be killed."""
+    queue: str | None = Field(default=None, pattern=QUEUE_NAME)
+    """With `engine = "celery"`: the queue of its dispatches, if not that of all others."""
 
     @property
     def own_settings(self) -> dict[str, Any]:
@@ -147,20 +157,42 @@ class WebConfig(_Table):
     """The address and port to listen on."""
     workers: int = Field(default=2, ge=1, le=64)
     """How many processes answer."""
-    threads: int = Field(default=16, ge=1, le=256)
-    """How many requests each of them answers at once."""
+    connections: int = Field(default=1024, ge=1, le=10_000)
+    """How many connections each of them holds at once; others wait to be let in."""
     max_body: Size = 2**20
     """The largest body accepted."""
-    longest_silence: Duration = timedelta(seconds=10)
-    """How long a sender may fall silent within a request."""
+    body_timeout: Duration = timedelta(seconds=10)
+    """How long a sender may take for the body of a request."""
 
     @field_validator("bind")
     @classmethod
-    def _address_and_port(cls, bind: str) -> str:
-        port = bind.rpartition(":")[2]
-        if not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", bind) or int(port) > 65535:
-            raise ValueError('write an address and a port, such as "127.0.0.1:8080" or "[::1]:8080"')
-        return bind
+    def _listens(cls, bind: str) -> str:
+        return _address_and_port(bind)
+
+
+class AdminConfig(_Table):
+    """`[admin]`: the page and the API for people who run it. Nothing is answered there without a token."""
+
+    enabled: bool = True
+    """Whether `receiver serve` runs it."""
+    bind: str = "127.0.0.1:8081"
+    """The address and port to listen on, apart from those that providers post to."""
+    threads: int = Field(default=8, ge=2, le=64)
+    """How many requests it answers at once; half of them may be streams."""
+    public_url: str | None = None
+    """Where people reach it, such as `https://admin.example.com`, if a proxy stands before it."""
+
+    @field_validator("bind")
+    @classmethod
+    def _listens(cls, bind: str) -> str:
+        return _address_and_port(bind)
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, public_url: str | None) -> str | None:
+        if public_url is not None and not (_is_plain_url(public_url) and urlsplit(public_url).path in ("", "/")):
+            raise ValueError('write where people reach it, without a path, such as "https://admin.example.com"')
+        return public_url and public_url.rstrip("/")
 
 
 class WorkerConfig(_Table):
@@ -170,6 +202,22 @@ class WorkerConfig(_Table):
     """How long a dispatch stays with a worker that went silent, before another may take it."""
     drain: Duration = timedelta(seconds=30)
     """How long to wait for running handlers when asked to stop."""
+
+
+class CeleryConfig(_Table):
+    """`[celery]`: the Celery cluster that runs the handlers, with `engine = "celery"`."""
+
+    broker: SecretStr | None = None
+    """RabbitMQ: `amqp://USER:PASSWORD@HOST/VHOST`, or `amqps://`."""
+    queue: str = Field(default="receiver", pattern=QUEUE_NAME)
+    """The queue of all handlers that name none of their own."""
+
+    @field_validator("broker")
+    @classmethod
+    def _amqp(cls, broker: SecretStr | None) -> SecretStr | None:
+        if broker is not None and not re.match(r"amqps?://[^/\s]", broker.get_secret_value()):
+            raise ValueError('write "amqp://USER:PASSWORD@HOST/VHOST"')
+        return broker
 
 
 class ReconcileConfig(_Table):
@@ -186,6 +234,50 @@ class QuarantineConfig(_Table):
     """The most of them kept for a source; the oldest make room. Also the most open jobs known only from hints."""
     max_body: Size = 64 * 2**10
     """How much of each body is kept."""
+
+
+class RetentionConfig(_Table):
+    """`[retention]`: how long data is kept. The keys of events are kept for ever, so that nothing is taken twice."""
+
+    dispatches: Duration = timedelta(days=90)
+    """How long dispatches are kept that are done or cancelled, with their attempts. Dead letters are kept."""
+    events: Duration | None = None
+    """How long an event's data, outputs and error are kept, at least as long as its dispatches. Unset, for ever."""
+    jobs: Duration | None = None
+    """How long jobs are kept that ended, with their metadata. Unset, for ever."""
+    quarantine: Duration = timedelta(days=90)
+    """How long refused deliveries are kept; `quarantine.max_count` bounds how many."""
+    unreadable: Duration = timedelta(days=365)
+    """How long deliveries are kept that nobody understood."""
+    deliveries: Duration = timedelta(days=90)
+    """How long all other deliveries are kept, with headers and body. PostgreSQL drops them a month at a time."""
+
+
+class AlertsConfig(_Table):
+    """`[alerts]`: whom to tell that something is wrong, and when it is. `receiver alerts` lists what is now."""
+
+    urls: Several[SecretStr] = ()
+    """Apprise URLs of whom to tell (the extra `notify`), such as `"slack://…"`. Without any, alerts are only logged."""
+    dead_letters: int = Field(default=1, ge=1)
+    """From so many dead letters of a handler on."""
+    backlog_age: Duration = timedelta(minutes=10)
+    """When an event, a dispatch or a poll has been due for longer than this."""
+    missed_share: float = Field(default=0.2, gt=0, le=1)
+    """When the webhooks of such a share of a source's newest jobs never came, from 0 to 1."""
+    refused: int = Field(default=100, ge=1)
+    """From so many refused deliveries of a source within an hour on; at most `quarantine.max_count` are counted."""
+    skewed: int = Field(default=3, ge=1)
+    """From so many deliveries within 15 minutes on whose signed time is too far from ours."""
+
+
+class MetricsConfig(_Table):
+    """`[metrics]`: what Prometheus may ask for."""
+
+    directory: Path | None = None
+    """The folder in which the processes of one node keep their counters, relative to the configuration file. Each node
+    that runs `receiver web`, `work`, `reconcile` or `admin` by themselves needs one; `receiver serve` makes its own."""
+    open: bool = False
+    """Whether `/metrics` of the admin side is answered without a token."""
 
 
 class Config(BaseSettings):
@@ -210,9 +302,17 @@ class Config(BaseSettings):
     log_format: str = Field(default="text", pattern="^(text|json)$")
     """`text` for people, `json` for programs."""
     web: WebConfig = WebConfig()
+    admin: AdminConfig = AdminConfig()
+    engine: Literal["local", "celery"] = "local"
+    """What runs the handlers: `receiver work` itself, or `celery`, a Celery cluster that it feeds (the extra `celery`).
+    """
     worker: WorkerConfig = WorkerConfig()
+    celery: CeleryConfig = CeleryConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
     quarantine: QuarantineConfig = QuarantineConfig()
+    retention: RetentionConfig = RetentionConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    metrics: MetricsConfig = MetricsConfig()
     sources: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], SourceConfig] = {}
     handlers: Mapping[Annotated[str, Field(pattern=f"^{_NAME}$")], HandlerConfig] = {}
     _file: Path = PrivateAttr(default=Path(DEFAULT_FILE))
@@ -233,6 +333,11 @@ class Config(BaseSettings):
     def directory(self) -> Path:
         """Where relative paths start."""
         return self._file.resolve().parent
+
+    @property
+    def metrics_directory(self) -> Path | None:
+        """Where the processes of this node keep their counters; None if nothing is counted."""
+        return None if self.metrics.directory is None else self.directory / self.metrics.directory
 
     def provider_of(self, source: str) -> str:
         """The name of a source's provider; empty if there is no such source any more."""
@@ -267,7 +372,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
         if named:
             raise ConfigError(f"{file}: there is no such file; write one or set RECEIVER_CONFIG") from error
         tables = {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     return from_tables(tables, file=file)
 

@@ -37,6 +37,9 @@ public_url = "http://127.0.0.1:{port}"
 [web]
 bind = "127.0.0.1:{port}"
 
+[admin]
+enabled = false
+
 {sources}
 [handlers.archive]
 directory = "{media}"
@@ -162,8 +165,8 @@ class _Demo:
     def _watch(self, store: Store) -> bool:
         """Show what happens until everything has, or time is up."""
         while self._seconds() < _TIME:
-            events = store.list_events(source=None, job_id=None, status=None, limit=100)
-            dispatches = store.list_dispatches(handler=None, state=None, event_id=None, limit=100)
+            events = store.list_events(limit=100).rows
+            dispatches = store.list_dispatches(limit=100).rows
             for event in self._new("event", events):
                 self._say("event", f"{event['source']} {event['type']} {event['job']} via {event['via']}")
             for dispatch in self._new("handler", [row for row in dispatches if row["finished_at"]]):
@@ -182,10 +185,10 @@ class _Demo:
 
     def _summary(self, config: Config, lost: str, *, complete: bool, keep: bool) -> bool:
         with _opened(config) as store:
-            events = store.list_events(source=None, job_id=None, status=None, limit=100)
-            repeated = sum(row["seen_count"] - 1 for row in store.list_deliveries(source=None, limit=100))
-            refused = store.list_refusals(source=None, limit=100)
-            dispatches = store.list_dispatches(handler=None, state=None, event_id=None, limit=100)
+            events = store.list_events(limit=100).rows
+            repeated = sum(row["seen_count"] - 1 for row in store.list_deliveries(limit=100).rows)
+            refused = store.list_refusals(limit=100).rows
+            dispatches = store.list_dispatches(limit=100).rows
         recovered = [row for row in events if row["job"] == lost and row["via"] == "poll"]
         done = sum(row["state"] == "done" for row in dispatches)
         facts = [

@@ -1,27 +1,63 @@
-"""Tables for the README, made from the code, so that they cannot be wrong for long."""
+"""Parts of the README and of the pages, made from the code, so that they cannot be wrong for long."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.resources import files
+from inspect import getsource
 
 import click
 from pydantic import BaseModel, Secret
 from pydantic.fields import FieldInfo
 
 from receiver import plugins
-from receiver.cli import main
+from receiver import signals as every_signal
+from receiver.admin.api import OPERATIONS, PREFIX
+from receiver.cli import commands as every_command
 from receiver.config import Config, HandlerConfig, SourceConfig
+from receiver.metrics import METRICS
 from receiver.models import Schedule, Status
 from receiver.providers.base import Provider
 from receiver.routing import Router
+from receiver.units import written
 
 _OPENED: dict[str, type[BaseModel]] = {"sources": SourceConfig, "handlers": HandlerConfig}
 
 
 def commands() -> str:
     """Every command: its arguments and its first sentence."""
-    return _table(["command", "what it does"], [_command(name, command) for name, command in main.commands.items()])
+    return _table(["command", "what it does"], [_command(*named) for named in every_command().items()])
+
+
+def command_help() -> str:
+    """What each command prints with `--help`."""
+    return "\n\n".join(
+        f"## {path}\n\n```text\n{command.get_help(context)}\n```"
+        for name, top in sorted(every_command().items())
+        for path, command, context in _with_subcommands(f"receiver {name}", top)
+    )
+
+
+def api() -> str:
+    """Every operation of the admin side's API."""
+    rows = [
+        [f"`{operation.method} {PREFIX}{operation.path}`", f"`{operation.scope}`", operation.summary]
+        for operation in OPERATIONS
+    ]
+    return _table(["operation", "scope", "what it does"], rows)
+
+
+def layers(contract: Iterable[str]) -> str:
+    """The layers of an import contract, the highest first, with the first line of each module."""
+    rows = [
+        ["" if index else f"{number}", f"`{name}`", (import_module(name).__doc__ or "").partition("\n")[0]]
+        for number, layer in enumerate(contract, start=1)
+        for index, name in enumerate(layer.split(" : "))
+    ]
+    return _table(["layer", "module", "what it is"], rows)
 
 
 def settings() -> str:
@@ -60,6 +96,15 @@ def provider_settings() -> str:
     return _table(["provider", "setting", "default", "what it means"], rows)
 
 
+def handlers() -> str:
+    """The handlers that ship, with the first line of each."""
+    rows = [
+        [f"`{entry.name}`", (import_module(entry.value).__doc__ or "").partition("\n")[0]]
+        for entry in sorted(entry_points(group=plugins.HANDLERS))
+    ]
+    return _table(["handler", "what it does"], rows)
+
+
 def handler_settings() -> str:
     """The settings of each handler's own, beside those that every handler has."""
     rows = [
@@ -68,6 +113,29 @@ def handler_settings() -> str:
         for row in _own_settings(entry.load().router)
     ]
     return _table(["handler", "setting", "default", "what it means"], rows)
+
+
+def metrics() -> str:
+    """Every metric: its type, its labels, what it counts or measures, and which alert rules ask for it."""
+    rules = (files("receiver_deploy") / "prometheus-rules.yml").read_text("utf-8")
+    expressions = re.findall(r"- alert: (\w+)\n +expr: (.*?)\n +(?:for|labels):", rules, re.DOTALL)
+    rows = [
+        [
+            f"`{metric.name}`",
+            metric.type.value,
+            _codes(metric.labels),
+            metric.means,
+            _codes(alert for alert, expression in expressions if re.search(rf"\b{metric.name}(_count)?\b", expression)),
+        ]
+        for metric in METRICS
+    ]
+    return _table(["metric", "type", "labels", "what it means", "alert rules"], rows)
+
+
+def signals() -> str:
+    """Every signal, with the facts that it announces."""
+    announced = re.findall(r'signal\("([a-z-]+)"\)\n"""(.*?)"""', getsource(every_signal))
+    return _table(["signal", "what it announces"], [[f"`{name}`", told] for name, told in announced])
 
 
 def schedules() -> str:
@@ -143,6 +211,14 @@ def _span(time: timedelta) -> str:
     return f"{minutes} min" if minutes and not seconds else f"{minutes * 60 + seconds} s"
 
 
+def _with_subcommands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command, click.Context]]:
+    context = click.Context(command, info_name=path, terminal_width=100, help_option_names=["-h", "--help"])
+    yield path, command, context
+    if isinstance(command, click.Group):
+        for name, below in sorted(command.commands.items()):
+            yield from _with_subcommands(f"{path} {name}", below)
+
+
 def _command(name: str, command: click.Command) -> list[str]:
     arguments = [
         param.make_metavar(click.Context(command)) for param in command.params if isinstance(param, click.Argument)
@@ -177,7 +253,7 @@ def _default(field: FieldInfo) -> str:
     if value is None or value == ():
         return ""
     if isinstance(value, timedelta):
-        return f'`"{value.total_seconds():g}s"`'
+        return f'`"{written(value)}"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{json.dumps(value, ensure_ascii=False)}`" if isinstance(value, str) else f"`{value}`"

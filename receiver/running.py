@@ -25,7 +25,7 @@ from receiver.config import load
 from receiver.inbox import Source
 from receiver.models import Delivery
 from receiver.providers.base import Provider
-from receiver.store.base import Row
+from receiver.store.base import DispatchFilter, Row
 from receiver.store.sqlite import SQLiteStore
 
 __all__ = ["RunningReceiver", "free_port"]
@@ -134,7 +134,7 @@ class RunningReceiver:
 
     def dispatches(self, handler: str | None = None, state: str | None = None) -> list[Row]:
         """The dispatches as they are now, oldest first."""
-        return self._store.list_dispatches(handler=handler, state=state, event_id=None, limit=_MANY)[::-1]
+        return self._store.list_dispatches(DispatchFilter(handler=handler, state=state), limit=_MANY).rows[::-1]
 
     def wait_for(
         self, handler: str | None = None, state: str = "done", *, count: int = 1, timeout: float = 10
@@ -172,6 +172,7 @@ class RunningReceiver:
             **tables,
             "store": "sqlite:///receiver.db",
             "web": {"workers": 1, **tables.get("web", {}), "bind": self.url.removeprefix("http://")},
+            "admin": {"enabled": False, **tables.get("admin", {})},
             "worker": {"drain": "2s", **tables.get("worker", {})},
             "sources": {
                 **tables.get("sources", {}),

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.store.sqlite import SQLiteStore
 
-pytest.register_assert_rewrite("receiver.testing", "tests.store.contract")
+pytest.register_assert_rewrite("receiver.testing", "tests.store.access", "tests.store.contract")
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,9 @@ class Running:
             [web]
             bind = "{self.url.removeprefix("http://")}"
 
+            [admin]
+            enabled = false
+
             [worker]
             lease = "2s"
 

@@ -60,10 +60,10 @@ def test_the_file_overrules_the_defaults(write):
 
 
 def test_the_environment_overrules_the_file(write, monkeypatch):
-    write('[web]\nbind = "0.0.0.0:80"\nthreads = 3')
+    write('[web]\nbind = "0.0.0.0:80"\nconnections = 3')
     monkeypatch.setenv("RECEIVER_WEB__BIND", "127.0.0.1:81")
 
-    assert (load().web.bind, load().web.threads) == ("127.0.0.1:81", 3)
+    assert (load().web.bind, load().web.connections) == ("127.0.0.1:81", 3)
 
 
 def test_the_environment_overrules_a_setting_without_a_table(write, monkeypatch):
@@ -267,9 +267,9 @@ def test_names_the_file_and_the_key(tables, key):
 
 
 def test_says_everything_that_is_wrong_at_once():
-    lines = refusal({"web": {"workers": 0, "threads": 0}, "nonsense": 1}).splitlines()
+    lines = refusal({"web": {"workers": 0, "connections": 0}, "nonsense": 1}).splitlines()
 
-    assert [line.split(": ")[1] for line in lines] == ["web.workers", "web.threads", "nonsense"]
+    assert [line.split(": ")[1] for line in lines] == ["web.workers", "web.connections", "nonsense"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver import Context, Event, plugins
+from receiver import Context, Event, alerts, plugins, reference
+from receiver.config import AlertsConfig
 from receiver.models import Output, Reading, Request
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -115,3 +116,22 @@ def test_the_fields_of_events_and_contexts_that_it_names_are_there():
     for table, kind in ((event, Event), (context, Context)):
         named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
         assert set(named) <= {field.name for field in fields(kind)}
+
+
+OPERATING = (DOCS / "operating.md").read_text("utf-8")
+
+
+def test_the_metrics_are_those_there_are():
+    told = OPERATING.partition("]]] -->")[2].partition("<!-- [[[end]]]")[0]
+
+    assert told.strip() == reference.metrics()
+
+
+def test_every_cause_of_an_alert_is_explained():
+    explained = set(re.findall(r"`([a-z-]+)(?: (?:HANDLER|SOURCE))?`[,\w` ]* \| ", OPERATING))
+
+    assert set(re.findall(r'f"([a-z-]+) {name}"', inspect.getsource(alerts))) <= explained
+
+
+def test_the_settings_of_alerts_that_it_names_are_there():
+    assert set(re.findall(r"`alerts\.(\w+)`", OPERATING)) <= set(AlertsConfig.model_fields)

@@ -1,6 +1,7 @@
 """Taking deliveries in."""
 
 import contextlib
+import gzip
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -335,6 +336,43 @@ def test_webhook_and_poll_tell_one_event(store, webhook_first):
     [row] = all_events(store)
     assert row["webhook_at"]
     assert row["poll_at"]
+
+
+# What strangers add
+
+MANY = {f"x-{number}": "x" * 8000 for number in range(60)}
+
+
+def test_keeps_few_headers_of_a_hint(store):
+    take(store, a_delivery(**MANY), source=UNSIGNED)
+
+    [row] = all_deliveries(store)
+    assert len(str(row["headers"])) < 2**15
+
+
+def test_keeps_every_header_of_what_is_genuine(store):
+    take(store, a_delivery(**MANY))
+
+    [row] = all_deliveries(store)
+    assert MANY.items() <= row["headers"].items()
+
+
+def test_of_a_name_that_is_there_twice_the_last_counts_and_always_the_same(store):
+    body = b'{"id": "vgen_1", "id": "vgen_2", "object": "video.generation", "status": "failed", "status": "completed"}'
+
+    receipts = [take(store, a_delivery(body)) for _ in range(2)]
+
+    assert [receipt.repeated for receipt in receipts] == [False, True]
+    assert [event["key"] for event in all_events(store)] == ["vgen_2:succeeded"]
+
+
+def test_what_is_compressed_is_kept_as_it_is_and_not_inflated(store):
+    bomb = gzip.compress(bytes(2**24))
+
+    receipt = take(store, a_delivery(bomb, **{"Content-Encoding": "gzip"}))
+
+    [row] = all_deliveries(store)
+    assert (receipt.events, row["verdict"], row["body"]) == ((), "unreadable", bomb)
 
 
 # Secrets

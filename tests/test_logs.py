@@ -2,14 +2,17 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from receiver import logs, signals
+from receiver.errors import StoreUnavailable
 from receiver.models import Claim, Event, Output, Standing, Status, Via
 from receiver.outcomes import Decision, Outcome
 from receiver.signals import announce
+from tests.watch import eventually
 
 PRIVATE = "not-for-anybody"
 EVENT = Event(
@@ -39,7 +42,9 @@ def log(capsys):
         logs.configure(log_format)
         return lines
 
+    request = logs._request.set(None)
     yield configure
+    logs._request.reset(request)
     root.handlers[:] = handlers
     root.setLevel(level)
     for name in signals.__all__:
@@ -128,6 +133,7 @@ def test_a_line_is_json(log):
         "handler": "archive",
         "dispatch": 3,
         "event_id": 7,
+        "source": "studio",
         "job": "job_1",
         "attempt": 2,
         "outcome": "retry",
@@ -238,3 +244,140 @@ def test_writes_no_colours_into_a_file(log):
     finished("no")
 
     assert "\x1b" not in "".join(lines())
+
+
+def refused(reason="signature_mismatch", source="studio"):
+    announce(signals.delivery_refused, source, reason=reason)
+
+
+def test_a_flood_of_refusals_fills_no_log(log, monkeypatch):
+    monkeypatch.setattr(logs, "_refusals", logs.Flood(60, logs._refused_besides))
+    lines = log("json")
+
+    for _ in range(1000):
+        refused()
+
+    assert len(lines()) == 60
+
+
+@pytest.mark.parametrize(
+    ("note", "repeated"), [pytest.param("not JSON", False, id="odd"), pytest.param(None, True, id="seen-before")]
+)
+def test_a_flood_of_what_is_taken_in_fills_no_log(log, monkeypatch, note, repeated):
+    monkeypatch.setattr(logs, "_taken_in", logs.Flood(60, logs._taken_in_besides))
+    lines = log("json")
+
+    for number in range(1000):
+        announce(signals.delivery_received, "unsigned", delivery=number, repeated=repeated, note=note)
+
+    assert len(lines()) == 60
+
+
+def test_an_outage_fills_no_log(log, monkeypatch):
+    monkeypatch.setattr(logs, "_outages", logs.Flood(60, logs._outage_besides))
+    lines = log("json")
+
+    for _ in range(1000):
+        logs.store_unavailable(StoreUnavailable("it is locked"))
+
+    assert len(lines()) == 60
+
+
+def test_one_flood_hides_no_other_refusal(log, monkeypatch):
+    monkeypatch.setattr(logs, "_refusals", logs.Flood(1, logs._refused_besides))
+    lines = log("json")
+
+    for reason, source in [("malformed", "studio"), ("malformed", "studio"), ("no_keys", "studio"), ("no_keys", None)]:
+        refused(reason, source)
+
+    told = [json.loads(line) for line in lines()]
+    assert [(line["source"], line["reason"]) for line in told] == [
+        ("studio", "malformed"),
+        ("studio", "no_keys"),
+        (None, "no_keys"),
+    ]
+
+
+def test_says_in_the_end_how_many_there_were_besides(log, monkeypatch):
+    monkeypatch.setattr(logs, "_refusals", logs.Flood(2, logs._refused_besides, seconds=0.05))
+    lines = log("json")
+    for _ in range(10):
+        refused()
+    lines()
+
+    [line] = [json.loads(line) for line in eventually(lines)]
+
+    assert (line["event"], line["reason"], line["count"]) == ("more deliveries refused", "signature_mismatch", 8)
+
+
+def test_after_a_flood_lines_are_written_again(log, monkeypatch):
+    flood = logs.Flood(1, lambda kind, count: ended.append(count), seconds=0.05)
+    ended = []
+    kind = ("studio", "malformed")
+    flood.allows(kind)
+    flood.allows(kind)
+
+    eventually(lambda: ended)
+
+    assert flood.allows(kind)
+
+
+FORGED = "2026-03-09T00:00:00.000Z [error   ] all is lost                  source=studio"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"first\n{FORGED}", id="newline"),
+        pytest.param(f"first\r{FORGED}", id="carriage-return"),
+        pytest.param(f"first\u2028{FORGED}", id="line-separator"),
+        pytest.param(f"first\x85{FORGED}", id="next-line"),
+        pytest.param("\x1b[2J\x1b[31mred", id="ansi"),
+        pytest.param("\u202eflipped", id="bidi"),
+        pytest.param('", "level": "error", "event": "forged', id="json"),
+    ],
+)
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_strangers_send_makes_no_line_and_moves_no_cursor(log, log_format, text):
+    lines = log(log_format)
+
+    announce(signals.status_unknown, "studio", job=text, raw_status=text)
+    logging.getLogger("another").warning("%s", text)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        logging.getLogger("another").exception("failed")
+
+    written = lines()
+    assert not [line for line in written if line.startswith(("2026-03-09", "\x1b", "\u202e")) or not line.isprintable()]
+    if log_format == "json":
+        assert [json.loads(line)["level"] for line in written] == ["warning", "warning", "error"]
+
+
+def test_names_the_request_that_is_answered(log):
+    lines = log("json")
+
+    logs.begin_request("proxy-7")
+    refused("another_reason")
+
+    [line] = [json.loads(line) for line in lines()]
+    assert line["request"] == "proxy-7"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("", id="empty"),
+        pytest.param("a b", id="words"),
+        pytest.param("x" * 65, id="too-long"),
+    ],
+)
+def test_a_request_without_a_good_id_gets_one(log, given):
+    lines = log("json")
+
+    logs.begin_request(given)
+    refused("yet_another_reason")
+
+    [line] = [json.loads(line) for line in lines()]
+    assert re.fullmatch("[0-9a-f]{16}", line["request"])

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import site
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -24,6 +26,10 @@ secrets = ["a-secret"]
 [handlers.archive]
 directory = "media"
 """
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SUPPORTED = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +122,84 @@ def test_it_finds_every_provider(python):
     assert set(json.loads(printed)) >= shipped
 
 
-def test_it_finds_what_gunicorn_needs(python):
-    program = """
+@pytest.mark.parametrize("what", ["gunicorn_command()", "gunicorn_command(*ADMIN)"])
+def test_it_finds_what_gunicorn_needs(python, what):
+    program = f"""
 from gunicorn.app.wsgiapp import WSGIApplication
-from receiver.cli.run import gunicorn_command
+from receiver.cli.run import ADMIN, gunicorn_command
 import sys
 
-sys.argv = ["gunicorn", "--check-config", *gunicorn_command()[3:]]
+sys.argv = ["gunicorn", "--check-config", *{what}[3:]]
 WSGIApplication().run()
 """
 
     python("-c", program)
+
+
+def test_it_has_the_pages_of_the_admin_side(installed):
+    checkout = {
+        path.name for folder in ("templates", "static") for path in (ROOT / "receiver/admin" / folder).iterdir()
+    }
+
+    packed = {
+        path.name for folder in ("templates", "static") for path in (installed / "receiver/admin" / folder).iterdir()
+    }
+    assert checkout
+    assert packed == checkout
+
+
+def test_what_it_is_deployed_with_is_in_it(installed):
+    there = {path for path in files(ROOT / "deploy", "*") if (ROOT / "deploy" / path).is_file()}
+
+    assert {path for path in there if "__pycache__" not in path.parts} <= files(installed / "receiver_deploy", "*")
+
+
+@pytest.mark.parametrize("package", ["receiver", "receiver/admin"])
+def test_its_pages_are_in_it(installed, package):
+    there = {path for path in files(ROOT / package, "*") if path.suffix in (".html", ".css", ".js", ".svg")}
+
+    assert there <= files(installed / package, "*")
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_it_runs_with_every_python_it_names(version, wheel, tmp_path):
+    """Installed into an empty environment, with what it says it needs, it does its main job."""
+    created = subprocess.run([interpreter(version), "-m", "venv", tmp_path / "venv"], timeout=120)
+    assert created.returncode == 0
+    program = tmp_path / "venv" / "bin" / "receiver"
+    run_long([tmp_path / "venv" / "bin" / "pip", "install", "--quiet", str(wheel)])
+    environment = {**os.environ, "CREATIVEAI_WEBHOOK_SECRET": "a-secret", "CREATIVEAI_API_KEY": "a-key"}
+
+    run([program, "init", "."], cwd=tmp_path)
+    checked = run([program, "check", "--offline"], cwd=tmp_path, env=environment)
+    run_long([program, "demo"])
+
+    assert "handler results: loaded" in checked
+
+
+@pytest.mark.drill
+def test_its_extras_can_be_had_together(wheel):
+    extras = ",".join(PROJECT["optional-dependencies"])
+
+    run_long(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", f"{wheel}[{extras}]"]
+    )
+
+
+def interpreter(version):
+    """A Python of that version; without it the test is skipped on a desk, and fails in CI."""
+    found = [
+        *filter(None, [shutil.which(f"python{version}")]),
+        *map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))),
+    ]
+    working = [path for path in found if subprocess.run([path, "--version"], capture_output=True).returncode == 0]
+    if not working:
+        missing = f"no python{version}"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    return working[0]
+
+
+def run_long(command):
+    process = subprocess.run(command, capture_output=True, text=True, timeout=540)
+    assert process.returncode == 0, process.stdout + process.stderr

@@ -8,6 +8,7 @@ import pytest
 
 from receiver.errors import NotConfigured
 from receiver.running import RunningReceiver
+from receiver.store.base import EventFilter, RefusalFilter
 from tests.watch import eventually
 
 pytest_plugins = ["pytester"]
@@ -197,8 +198,8 @@ def test_what_nobody_signed_is_refused(running):
 
 def test_what_was_signed_too_long_ago_is_refused(running):
     assert running.send(job="stale", stale=True) == [401]
-    eventually(lambda: [row["reason"] for row in running._store.list_refusals(source="standard", limit=10)])
-    assert {row["reason"] for row in running._store.list_refusals(source="standard", limit=10)} == {"timestamp_too_old"}
+    refused = eventually(lambda: running._store.list_refusals(RefusalFilter(source="standard"), limit=10).rows)
+    assert {row["reason"] for row in refused} == {"timestamp_too_old"}
 
 
 def test_what_comes_twice_is_counted_and_runs_once(running):
@@ -224,7 +225,7 @@ def test_progress_can_come_after_the_end(running):
     eventually(lambda: "late" in told(running))
     assert {
         row["status"]: row["standing"]
-        for row in running._store.list_events(source="creativeai", job_id="late", status=None, limit=10)
+        for row in running._store.list_events(EventFilter(source="creativeai", job_id="late"), limit=10).rows
     } == {"succeeded": "current", "running": "stale"}
 
 
@@ -286,7 +287,7 @@ def test_a_type_that_there_is_not_is_said_to_be_none(running):
     [
         pytest.param({"handlers": {"orders": {"path": "orders.py", "max_attempts": 1}}}, id="mapping"),
         pytest.param({"worker": {"lease": "5s"}, "log_format": "json"}, id="other-tables"),
-        pytest.param({"store": "sqlite:///other.db", "web": {"bind": "0.0.0.0:80", "threads": 2}}, id="overruled"),
+        pytest.param({"store": "sqlite:///other.db", "web": {"bind": "0.0.0.0:80", "connections": 2}}, id="overruled"),
     ],
 )
 def test_the_tables_are_checked_by_the_command(tmp_path, tables):

@@ -110,7 +110,7 @@ def orders(running, job_id):
 
 
 def dispatches(store, job_id):
-    rows = store.list_dispatches(handler=None, state=None, event_id=None, limit=1000)
+    rows = store.list_dispatches(limit=1000).rows
     return [row for row in rows if row["job"] == job_id]
 
 
@@ -245,7 +245,7 @@ def serve(folder):
     return subprocess.run(
         [sys.executable, "-m", "receiver", "serve"],
         cwd=folder,
-        env={**os.environ, "RECEIVER_WEB__WORKERS": "1"},
+        env={**os.environ, "RECEIVER_WEB__WORKERS": "1", "RECEIVER_ADMIN__ENABLED": "false"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -289,6 +289,18 @@ class TestStandardWebhooks:
         assert verdict(STANDARD, signed("standard_webhooks"), secrets=[WHSEC.rstrip("=")]) == "valid"
 
 
+def test_an_ed25519_signature_has_one_form():
+    """Adding the order of the group to its second half gives another that the equation holds for."""
+    scheme, order = SCHEMES["standard_webhooks_ed25519"], 2**252 + 27742317777372353535851937790883648493
+    headers = signed("standard_webhooks_ed25519")
+    signature = base64.b64decode(headers["webhook-signature"].removeprefix("v1a,"))
+    malleable = signature[:32] + (int.from_bytes(signature[32:], "little") + order).to_bytes(32, "little")
+    forged = {**headers, "webhook-signature": f"v1a,{base64.b64encode(malleable).decode()}"}
+
+    assert verdict(scheme, headers, secrets=[PUBLIC]) == "valid"
+    assert verdict(scheme, forged, secrets=[PUBLIC]) is Reason.SIGNATURE_MISMATCH
+
+
 class TestBase64:
     SHOPIFY = SCHEMES["shopify"]
 

@@ -83,7 +83,7 @@ def intents(store):
 
 
 def jobs(store):
-    return store.list_jobs(source=None, status=None, open_only=False, limit=100)
+    return store.list_jobs(limit=100).rows
 
 
 def sent(provider):

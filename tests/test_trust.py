@@ -15,6 +15,7 @@ from receiver.models import Delivery
 from receiver.plugins import sources
 from receiver.running import free_port
 from receiver.store import open_store
+from receiver.store.base import EventFilter
 from tests.aging import let_pass
 from tests.running import API_KEY, Running
 from tests.scripted import Answer, Scripted, always
@@ -170,7 +171,7 @@ class TestHints:
             # Past its deadline it is asked about once more.
             field.age(hours=1)
             eventually(lambda: store.job("luma", "made-up") is None)
-            assert store.list_events(source="luma", job_id="made-up", status=None, limit=10) == []
+            assert store.list_events(EventFilter(source="luma", job_id="made-up"), limit=10).rows == []
         assert field.runs("luma", "made-up") == []
 
     def test_luma_hears_200_and_kie_its_own_words(self, field):

@@ -33,6 +33,17 @@ metadata_option = click.option(
 @click.command()
 @config_option
 @click.argument("source")
+@json_option
+def catalog(source: str, as_json: bool) -> None:
+    """List what SOURCE's provider offers to make. With --json also its own words about each."""
+    with Receiver(loaded_config()) as receiver:
+        rows = [{"name": offer.name, "kind": offer.kind, "data": offer.data} for offer in receiver.catalog(source)]
+    print_rows(rows, as_json=as_json, columns=["name", "kind"], nothing="it offers nothing")
+
+
+@click.command()
+@config_option
+@click.argument("source")
 @click.argument("kind")
 @click.argument("body", type=click.Path(allow_dash=True))
 @metadata_option
@@ -142,7 +153,7 @@ def migrate_store() -> None:
         click.echo("the store is up to date")
 
 
-COMMANDS = (submit, track, withdraw, send, migrate_store)
+COMMANDS = (catalog, submit, track, withdraw, send, migrate_store)
 
 
 def _content(file: str) -> bytes:

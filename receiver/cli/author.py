@@ -1,6 +1,7 @@
 """The command for authors of handlers: new."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -85,17 +86,31 @@ def new(what: str, name: str, directory: Path) -> None:
         raise click.BadParameter(
             "lower-case letters, digits and underscores, beginning with a letter", param_hint="NAME"
         )
-    files = {directory / f"{name}.py": _HANDLER, directory / f"test_{name}.py": _TEST}
-    for file in files:
-        if file.exists():
-            raise ConfigError(f"{file} is there already; choose another name, or remove it")
-    directory.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
-        file.write_text(text.format(name=name), "utf-8")
-        click.echo(f"wrote {file}", err=True)
+    write_new(handler_files(name, directory))
     click.echo(f"test it with: python -m pytest {directory}", err=True)
     click.echo("and put this at the end of receiver.toml:\n", err=True)
     click.echo(_TABLE.format(name=name, path=(directory / f"{name}.py").as_posix()), nl=False)
 
 
 COMMANDS = (new,)
+
+
+def handler_files(name: str, directory: Path) -> dict[Path, str]:
+    """A handler and its test: the files, and what to write to them."""
+    files = {directory / f"{name}.py": _HANDLER, directory / f"test_{name}.py": _TEST}
+    return {file: text.format(name=name) for file, text in files.items()}
+
+
+def write_new(files: Mapping[Path, str]) -> None:
+    """Write files, and the folders they are in.
+
+    Raises:
+        ConfigError: one of them is there already; then none is written.
+    """
+    for file in files:
+        if file.exists():
+            raise ConfigError(f"{file} is there already; choose another name or folder, or remove it")
+    for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+        click.echo(f"wrote {file}", err=True)

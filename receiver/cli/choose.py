@@ -3,37 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 import click
 
-from receiver import clock
+from receiver.cli.common import Moment
 from receiver.errors import ReceiverError
-from receiver.units import parse_duration
-
-CHUNK = 500
-"""So many are changed in one commit, so that nobody else waits long for a turn to write."""
+from receiver.operations import CHUNK
 
 _MANY = 100
-
-
-class Moment(click.ParamType[datetime]):
-    """A time as ISO 8601, UTC unless it says otherwise, or how long ago it was, such as `2h`."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return clock.from_text(str(value))
-        except (ValueError, OverflowError):
-            pass
-        try:
-            return clock.now() - parse_duration(value)
-        except (ValueError, OverflowError):
-            self.fail(f"write {value!r} as 2026-03-09T16:00, or as 30m, 2h or 7d for so long ago", param, ctx)
-
 
 source_option = click.option("--source", metavar="SOURCE", help="Choose those of this source.")
 type_option = click.option(

@@ -3,18 +3,38 @@
 import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
-from tabulate import tabulate
 
-from receiver import plugins
+from receiver import clock
+from receiver.cli.file import config_file, config_option
 from receiver.config import Config, load
-from receiver.inbox import Source
 from receiver.store import Store, open_store
 from receiver.store.base import Row
+from receiver.units import parse_duration
+
+if TYPE_CHECKING:
+    from receiver.inbox import Source
+
+__all__ = [
+    "NUMBER",
+    "Duration",
+    "Moment",
+    "config_file",
+    "config_option",
+    "configured_source",
+    "configured_sources",
+    "json_option",
+    "limit_option",
+    "loaded_config",
+    "opened_store",
+    "print_rows",
+    "printable",
+    "read_lines",
+]
 
 NUMBER = click.IntRange(1, 10**9)
 """An id or a count: no larger than a database can take."""
@@ -22,31 +42,38 @@ NUMBER = click.IntRange(1, 10**9)
 _WIDEST = 60
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    # Both the group and the command have the option: what is written on the line overrules the variable.
-    written = ctx.get_parameter_source("config_file") is ParameterSource.COMMANDLINE
-    if value is not None and (written or ctx.find_root().obj is None):
-        ctx.find_root().obj = value
+class Duration(click.ParamType[timedelta]):
+    """A span of time, such as `30s` or `90d`."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-config_option = click.option(
-    "--config",
-    "config_file",
-    envvar="RECEIVER_CONFIG",
-    metavar="FILE",
-    expose_value=False,
-    is_eager=True,
-    callback=_remember,
-    help="The configuration file.  [default: receiver.toml]",
-)
+class Moment(click.ParamType[datetime]):
+    """A time as ISO 8601, UTC unless it says otherwise, or how long ago it was, such as `2h`."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return clock.from_text(str(value))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return clock.now() - parse_duration(value)
+        except (ValueError, OverflowError):
+            self.fail(f"write {value!r} as 2026-03-09T16:00, or as 30m, 2h or 7d for so long ago", param, ctx)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 limit_option = click.option("--limit", default=50, show_default=True, type=NUMBER, help="Print at most so many.")
-
-
-def config_file() -> str | None:
-    """The file that `--config` or `RECEIVER_CONFIG` names."""
-    value: str | None = click.get_current_context().find_root().obj
-    return value
 
 
 def loaded_config() -> Config:
@@ -64,7 +91,7 @@ def opened_store(config: Config) -> Iterator[Store]:
         store.close()
 
 
-def configured_source(config: Config, name: str) -> Source:
+def configured_source(config: Config, name: str) -> "Source":
     """The source of that name.
 
     Raises:
@@ -74,12 +101,15 @@ def configured_source(config: Config, name: str) -> Source:
     return source
 
 
-def configured_sources(config: Config, names: Collection[str]) -> list[Source]:
+def configured_sources(config: Config, names: Collection[str]) -> "list[Source]":
     """The sources of these names.
 
     Raises:
         NotConfigured: there is none of such a name.
     """
+    # The commands that list what is stored need no adapters, which take long to import.
+    from receiver import plugins
+
     sources = plugins.sources(config)
     return [plugins.source(sources, name) for name in names]
 
@@ -90,6 +120,9 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str], no
         for row in rows:
             click.echo(json.dumps(row, default=_plain))
     elif rows:
+        # Programs need not wait for it.
+        from tabulate import tabulate
+
         table = [[_cell(row.get(column)) for column in columns] for row in rows]
         click.echo(tabulate(table, headers=[column.replace("_", " ") for column in columns], disable_numparse=True))
     elif nothing is not None:

@@ -1,8 +1,6 @@
 """Commands for dead letters: retry, discard."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +8,6 @@ import click
 
 from receiver import clock
 from receiver.cli.choose import (
-    CHUNK,
     confirm,
     dry_run_option,
     progress,
@@ -20,8 +17,8 @@ from receiver.cli.choose import (
     yes_option,
 )
 from receiver.cli.common import NUMBER, config_option, json_option, loaded_config, opened_store, print_rows
-from receiver.errors import NotConfigured
 from receiver.models import State
+from receiver.operations import Chosen, choose_dead, choose_named
 from receiver.store import Store
 from receiver.store.base import Selection
 
@@ -81,63 +78,16 @@ def discard(dispatches: tuple[int, ...], reason: str, dry_run: bool, yes: bool, 
 COMMANDS = (retry, discard)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Chosen:
-    """Dispatches, and how many there are of each handler."""
-
-    named: bool
-    counts: dict[str, int]
-    pages: Iterator[Sequence[int]]
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
-
-    def __str__(self) -> str:
-        by_handler = ", ".join(f"{count} of {name}" for name, count in sorted(self.counts.items()))
-        return f"{self.total} dispatches, {by_handler}"
-
-
-def _choose(store: Store, dispatches: Sequence[int], filters: dict[str, Any], *, states: Collection[State]) -> _Chosen:
+def _choose(store: Store, dispatches: Sequence[int], filters: dict[str, Any], *, states: Collection[State]) -> Chosen:
     if any(filters.values()) == bool(dispatches):
         raise click.UsageError("give either DISPATCHes or a filter, such as --since 2h")
     if dispatches:
-        ids = list(dict.fromkeys(dispatches))
-        counts = _count_named(store, ids, states)
-        return _Chosen(named=True, counts=counts, pages=_cut(ids))
+        return choose_named(store, dispatches, states=states)
     # What dies again meanwhile is not chosen anew.
-    selection = Selection(**filters, until=clock.now())
-    return _Chosen(named=False, counts=store.count_dead(selection), pages=_found(store, selection))
+    return choose_dead(store, Selection(**filters, until=clock.now()))
 
 
-def _count_named(store: Store, ids: Sequence[int], states: Collection[State]) -> dict[str, int]:
-    """How many there are of each handler.
-
-    Raises:
-        NotConfigured: some are not in these states.
-    """
-    rows = [store.dispatch(dispatch_id) for dispatch_id in ids]
-    wrong = [str(number) for number, row in zip(ids, rows, strict=True) if row is None or row["state"] not in states]
-    if wrong:
-        which = f"dispatch {wrong[0]} is" if len(wrong) == 1 else f"dispatches {', '.join(wrong)} are"
-        lacking = "neither dead nor cancelled" if State.CANCELLED in states else "not dead"
-        raise NotConfigured(f"{which} {lacking}, so nothing was changed; see `receiver dispatches`")
-    return Counter(row["handler"] for row in rows if row is not None)
-
-
-def _cut(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), CHUNK):
-        yield ids[start : start + CHUNK]
-
-
-def _found(store: Store, selection: Selection) -> Iterator[Sequence[int]]:
-    after = 0
-    while ids := store.select_dead(selection, limit=CHUNK, after=after):
-        yield ids
-        after = ids[-1]
-
-
-def _agreed(doing: str, chosen: _Chosen, *, dry_run: bool, yes: bool, as_json: bool) -> bool:
+def _agreed(doing: str, chosen: Chosen, *, dry_run: bool, yes: bool, as_json: bool) -> bool:
     """Whether to go on, after asking where they are many; with `dry_run` only how many they are is printed."""
     if dry_run:
         _print_counts(chosen, as_json=as_json)
@@ -146,7 +96,7 @@ def _agreed(doing: str, chosen: _Chosen, *, dry_run: bool, yes: bool, as_json: b
     return not dry_run
 
 
-def _print_counts(chosen: _Chosen, *, as_json: bool) -> None:
+def _print_counts(chosen: Chosen, *, as_json: bool) -> None:
     rows = [{"handler": name, "dispatches": count} for name, count in sorted(chosen.counts.items())]
     print_rows(rows, as_json=as_json, columns=["handler", "dispatches"], nothing="no dispatches are chosen")
     if not as_json:
@@ -154,7 +104,7 @@ def _print_counts(chosen: _Chosen, *, as_json: bool) -> None:
 
 
 def _change(
-    chosen: _Chosen,
+    chosen: Chosen,
     change: Callable[[Sequence[int]], Sequence[int]],
     *,
     doing: str,

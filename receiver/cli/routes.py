@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
 from receiver import logs, plugins
 from receiver.cli.common import config_option, json_option, loaded_config, opened_store, print_rows
-from receiver.cli.rows import event_of
 from receiver.clock import to_text
 from receiver.config import Config
 from receiver.models import Event, Hold
 from receiver.routing import Handler, Route
 from receiver.store.base import Row
+
+_EVENT = TypeAdapter(Event)
 
 
 @click.command()
@@ -42,7 +45,7 @@ def routes(file: str | None, as_json: bool) -> None:
             for handler in handlers
             for route in handler.routes
         ]
-        columns = ["handler", "source", "type", "status", "kind", "where", "failure_count", "parked_until"]
+        columns = ["handler", "source", "type", "status", "kind", "where", "failure_count", "parked_until", "paused_at"]
     else:
         # A predicate that fails is told as a warning.
         logs.configure(config.log_format)
@@ -75,6 +78,7 @@ def _held(hold: Hold) -> Row:
     return {
         "failure_count": hold.failure_count,
         "parked_until": to_text(hold.parked_until) if hold.parked_until else None,
+        "paused_at": to_text(hold.paused_at) if hold.paused_at else None,
     }
 
 
@@ -117,8 +121,24 @@ def _first_event(file: str) -> Event:
         value, _ = json.JSONDecoder().raw_decode(text.lstrip())
         if not isinstance(value, dict):
             raise ValueError("a JSON object is expected")
-        return event_of(value)
+        return _event_of(value)
     # Standard input may be closed.
     except (OSError, RuntimeError, ValueError) as error:
         told = f"{file}: holds no event as `receiver events --json` prints it: {error}"
         raise click.BadParameter(told, param_hint="--event") from error
+
+
+def _event_of(row: Row) -> Event:
+    """The event of a row that may lack all but its source and its type.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    fields: dict[str, Any] = {"key": "", "data": {}, "job_id": row.get("job")} | row
+    if isinstance(row.get("failure"), list):
+        fields["failure"] = dict(zip(("message", "code"), row["failure"], strict=False))
+    try:
+        return _EVENT.validate_python(fields)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None

@@ -1,15 +1,10 @@
-"""Events and jobs as the rows that commands print, and events back from these."""
+"""Events and jobs as the rows that commands print."""
 
 from datetime import datetime
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from receiver.clock import to_text
 from receiver.models import Event, Job
 from receiver.store.base import Row
-
-_EVENT = TypeAdapter(Event)
 
 
 def event_row(event: Event) -> Row:
@@ -32,22 +27,6 @@ def event_row(event: Event) -> Row:
         "key": event.key,
         "data": event.data,
     }
-
-
-def event_of(row: Row) -> Event:
-    """The event of a row that may lack all but its source and its type.
-
-    Raises:
-        ValueError: naming what is wrong.
-    """
-    fields: dict[str, Any] = {"key": "", "data": {}, "job_id": row.get("job")} | row
-    if isinstance(row.get("failure"), list):
-        fields["failure"] = dict(zip(("message", "code"), row["failure"], strict=False))
-    try:
-        return _EVENT.validate_python(fields)
-    except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        raise ValueError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
 
 
 def job_row(job: Job) -> Row:

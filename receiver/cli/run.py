@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from contextlib import chdir
 from dataclasses import asdict
 from datetime import timedelta
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
+from receiver import alerts, logs, metrics, plugins, tracing
 from receiver import demo as demonstration
-from receiver import isolation, logs, plugins
 from receiver.cli.common import (
+    Duration,
     config_file,
     config_option,
     configured_sources,
@@ -26,31 +26,25 @@ from receiver.cli.common import (
     opened_store,
     print_rows,
 )
-from receiver.config import Config
+from receiver.config import Config, pointing_to
 from receiver.discover import Discovery, discover
+from receiver.engine import open_engine
 from receiver.engine.local import LocalEngine
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.outbound import ProviderClient
 from receiver.reconcile import Checked, Finding, Pass, Reconciler
 from receiver.reloader import Reloader
+from receiver.retention import prune_now_and_then
 from receiver.store import Store
 from receiver.supervisor import Supervisor
-from receiver.units import parse_duration
+
+ADMIN = ("gunicorn-admin.conf.py", "receiver.admin:create_app()")
+"""What `gunicorn_command` takes for the admin side."""
 
 _GRACE_BEYOND_DRAIN = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-class _Duration(click.ParamType[timedelta]):
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -62,22 +56,26 @@ def serve() -> None:
     """
     config = _prepared()
     every = f"{config.reconcile.every.total_seconds():g}s"
-    supervisor = Supervisor(
-        {
-            "web": _this("web"),
-            "worker": _this("work"),
-            "reconcile": _this("reconcile", "--every", every),
-        },
-        environment=_environment(),
-        grace=config.worker.drain.total_seconds() + _GRACE_BEYOND_DRAIN,
-        vital=["web"],
-    )
-    _on_stop(supervisor.stop)
+    admin_too = {"admin": _this("admin")} if config.admin.enabled else {}
     for source in config.sources:
         click.echo(f"webhooks of {source}: http://{config.web.bind}/webhooks/{source}", err=True)
     if not config.sources:
         click.echo("no sources are configured, so every webhook will be refused; see `receiver check`", err=True)
-    supervisor.run()
+    with metrics.shared(config.metrics_directory) as directory:
+        supervisor = Supervisor(
+            {
+                "web": _this("web"),
+                "worker": _this("work"),
+                "reconcile": _this("reconcile", "--every", every),
+                **admin_too,
+            },
+            environment={**_environment(), "RECEIVER_METRICS__DIRECTORY": str(directory.resolve())},
+            grace=config.worker.drain.total_seconds() + _GRACE_BEYOND_DRAIN,
+            vital=["web"],
+            background=["worker", "reconcile"],
+        )
+        _on_stop(supervisor.stop)
+        supervisor.run()
 
 
 @click.command()
@@ -91,9 +89,18 @@ def web() -> None:
 
 @click.command()
 @config_option
+def admin() -> None:
+    """Run the page and the API for people, on gunicorn, at the address `admin.bind`."""
+    _announce_admin(_prepared())
+    command = gunicorn_command(*ADMIN)
+    os.execve(command[0], command, _environment())  # noqa: S606 - no shell is wanted
+
+
+@click.command()
+@config_option
 @click.option("--reload", is_flag=True, help="Start anew whenever a handler's file or the configuration changes.")
 def work(reload: bool) -> None:
-    """Run handlers for new events, until stopped.
+    """Run handlers for new events, until stopped; or feed the Celery cluster that does, with `engine = "celery"`.
 
     Relative paths in handlers and their settings start at the folder of the configuration file.
     """
@@ -102,19 +109,15 @@ def work(reload: bool) -> None:
     if reload:
         _work_anew(config)
         return
-    file = config.file.resolve() if config.file.exists() else None
+    metrics.observe(config.metrics_directory)
+    tracing.configure()
     with chdir(config.directory), opened_store(config) as store:
-        engine = LocalEngine(
-            store,
-            plugins.handlers(config),
-            plugins.sources(config),
-            lease=config.worker.lease,
-            drain=config.worker.drain,
-            isolate=partial(isolation.attempt, config=file),
-        )
+        engine = open_engine(config, store, plugins.handlers(config), plugins.sources(config))
+        if config.engine == "celery":
+            click.echo("handlers run on Celery: celery -A receiver.engine.celery worker", err=True)
         _on_stop(engine.stop)
         engine.run()
-    if engine.worn_out:
+    if isinstance(engine, LocalEngine) and engine.worn_out:
         # Their threads cannot be ended, but with the process; `serve` or the service manager starts another.
         raise SystemExit(1)
 
@@ -125,9 +128,9 @@ def work(reload: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Print what is due, ask nobody.")
 @click.option("--discover", "discovering", is_flag=True, help="First look for jobs that nobody tracked.")
 @click.option(
-    "--since", type=_Duration(), default="24h", show_default=True, help="With --discover: not older than this."
+    "--since", type=Duration(), default="24h", show_default=True, help="With --discover: not older than this."
 )
-@click.option("--every", type=_Duration(), metavar="DURATION", help="Go on, with a pass every so often, such as 10s.")
+@click.option("--every", type=Duration(), metavar="DURATION", help="Go on, with a pass every so often, such as 10s.")
 @json_option
 def reconcile(
     names: tuple[str, ...],
@@ -145,6 +148,8 @@ def reconcile(
         raise click.UsageError("--discover goes with one pass: neither with --dry-run nor with --every")
     config = loaded_config()
     logs.configure(config.log_format)
+    metrics.observe(config.metrics_directory)
+    tracing.configure()
     sources = configured_sources(config, names or tuple(config.sources))
     with opened_store(config) as store, ProviderClient() as client:
         stopped = threading.Event()
@@ -160,7 +165,7 @@ def reconcile(
             complete = all(found.error is None for found in discoveries)
             sys.exit(0 if complete and all(done.ok for done in passes) else 1)
         else:
-            _reconcile_until_stopped(reconciler, sources, every, stopped, as_json=as_json)
+            _reconcile_until_stopped(reconciler, store, sources, every, stopped, config, as_json=as_json)
 
 
 @click.command()
@@ -175,13 +180,12 @@ def demo(directory: Path | None) -> None:
     sys.exit(0 if demonstration.run(directory) else 1)
 
 
-COMMANDS = (serve, web, work, reconcile, demo)
+COMMANDS = (serve, web, admin, work, reconcile, demo)
 
 
-def gunicorn_command() -> list[str]:
-    """The command that serves the endpoint."""
-    settings = files("receiver_deploy") / "gunicorn.conf.py"
-    return [sys.executable, "-m", "gunicorn", "--config", str(settings), "receiver.web:create_app()"]
+def gunicorn_command(settings: str = "gunicorn.conf.py", app: str = "receiver.web:create_app()") -> list[str]:
+    """The command that serves an app, by default the endpoint, with one of the files in `deploy/`."""
+    return [sys.executable, "-m", "gunicorn", "--config", str(files("receiver_deploy") / settings), app]
 
 
 def _prepared() -> Config:
@@ -190,8 +194,16 @@ def _prepared() -> Config:
     logs.configure(config.log_format)
     plugins.sources(config)
     plugins.handlers(config)
+    with pointing_to(config):
+        alerts.check(config.alerts)
     with opened_store(config):
         return config
+
+
+def _announce_admin(config: Config) -> None:
+    with opened_store(config) as store:
+        how = "" if store.tokens() else "; make a token for it: receiver tokens add NAME --role operator"
+    click.echo(f"admin: {config.admin.public_url or f'http://{config.admin.bind}'}{how}", err=True)
 
 
 def _work_anew(config: Config) -> None:
@@ -221,12 +233,26 @@ def _on_stop(stop: Callable[[], None]) -> None:
 
 
 def _reconcile_until_stopped(
-    reconciler: Reconciler, sources: Sequence[Source], every: timedelta, stopped: threading.Event, *, as_json: bool
+    reconciler: Reconciler,
+    store: Store,
+    sources: Sequence[Source],
+    every: timedelta,
+    stopped: threading.Event,
+    config: Config,
+    *,
+    as_json: bool,
 ) -> None:
     """Pass after pass, each source at its own pace: one whose provider is slow holds up no other."""
     _on_stop(stopped.set)
+    alarmed = (store, plugins.sources(config), config.alerts, stopped)
     threads = [
-        threading.Thread(target=_pass_after_pass, args=(reconciler, source, every, stopped, as_json), name=source.name)
+        threading.Thread(target=prune_now_and_then, args=(store, config.retention, stopped), name="prune"),
+        threading.Thread(target=alerts.watch, args=alarmed, name="alerts"),
+    ]
+    threads += [
+        threading.Thread(
+            target=_pass_after_pass, args=(reconciler, store, source, every, stopped, as_json), name=source.name
+        )
         for source in sources
     ]
     for thread in threads:
@@ -237,13 +263,14 @@ def _reconcile_until_stopped(
 
 
 def _pass_after_pass(
-    reconciler: Reconciler, source: Source, every: timedelta, stopped: threading.Event, as_json: bool
+    reconciler: Reconciler, store: Store, source: Source, every: timedelta, stopped: threading.Event, as_json: bool
 ) -> None:
-    """Only those passes that found something out are worth a word."""
+    """One of all loops that share the store makes a pass. Only those that found something out are worth a word."""
     while not stopped.is_set():
         try:
-            done = reconciler.pass_over(source)
-            _print_passes([] if done.quiet else [done], as_json=as_json, nothing=None)
+            if store.claim_turn(f"reconcile:{source.name}", every=every):
+                done = reconciler.pass_over(source)
+                _print_passes([] if done.quiet else [done], as_json=as_json, nothing=None)
         except StoreUnavailable as error:
             click.echo(f"reconcile {source.name}: {error}; trying again", err=True)
         except Exception:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from receiver.cli import main
 from receiver.config import load
 from receiver.store import open_store
+from receiver.store.base import EventFilter
 from tests.cli.conftest import TABLES
 from tests.running import SECRET, Running, free_port
 from tests.support import sample
@@ -102,7 +103,7 @@ class TestSend:
         result = send("--type", event_type, "--job", event_type)
 
         store = open_store(load(running.config))
-        [row] = store.list_events(source=None, job_id=event_type, status=None, limit=10)
+        [row] = store.list_events(EventFilter(job_id=event_type), limit=10).rows
         store.close()
         assert (result.exit_code, result.stdout) == (0, "202 Accepted\n")
         assert row["type"] == event_type

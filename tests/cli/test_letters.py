@@ -32,7 +32,7 @@ def letters(store):
 
 def states(store):
     """The dispatches' states, oldest first."""
-    rows = store.list_dispatches(handler=None, state=None, event_id=None, limit=1000)
+    rows = store.list_dispatches(limit=1000).rows
     return [row["state"] for row in reversed(rows)]
 
 
@@ -138,7 +138,7 @@ class TestBoth:
 
     @pytest.mark.parametrize(("command", "state"), COMMANDS)
     def test_take_page_by_page(self, receiver, store, letters, monkeypatch, command, state):
-        monkeypatch.setattr("receiver.cli.letters.CHUNK", 2)
+        monkeypatch.setattr("receiver.operations.CHUNK", 2)
         letters(5)
 
         receiver(*command, "--type", "*")

@@ -11,6 +11,7 @@ from receiver.cli import main
 from receiver.clock import from_text
 from receiver.errors import StoreUnavailable
 from receiver.models import Status
+from receiver.store.base import DispatchFilter
 from receiver.store.sqlite import SQLiteStore
 from tests.cli.conftest import TABLES
 from tests.store.contract import a_record, an_event
@@ -60,14 +61,13 @@ def recorded(store):
 @pytest.fixture
 def pages_of_two(monkeypatch):
     """So that little data is much."""
-    monkeypatch.setattr("receiver.cli.replay.CHUNK", 2)
+    monkeypatch.setattr("receiver.operations.CHUNK", 2)
     monkeypatch.setattr("receiver.cli.choose.CHUNK", 2)
 
 
 def dispatched(store, **chosen):
     """The dispatches, oldest first."""
-    asked = {"handler": None, "state": None, "event_id": None} | chosen
-    return store.list_dispatches(limit=10_000, **asked)[::-1]
+    return store.list_dispatches(DispatchFilter(**chosen), limit=10_000).rows[::-1]
 
 
 class TestNamedEvents:

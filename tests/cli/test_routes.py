@@ -69,6 +69,7 @@ class TestTable:
         lines = receiver("routes").stdout.splitlines()
 
         headings = ["handler", "source", "type", "status", "kind", "where", "failure count", "parked until"]
+        headings += ["paused at"]
         assert re.split(r" {2,}", lines[0].strip()) == headings
         assert [line.split() for line in lines[2:]] == [["orders", "creativeai", "*", "succeeded", "*", "0"]]
 
@@ -103,6 +104,7 @@ class TestTable:
             },
             "failure_count": 0,
             "parked_until": None,
+            "paused_at": None,
         }
 
     def test_says_which_handler_is_parked(self, receiver, store, as_json, post):
@@ -114,6 +116,13 @@ class TestTable:
 
         assert (row["failure_count"], row["parked_until"]) == (1, to_text(store.hold("orders").parked_until))
         assert row["parked_until"] in receiver("routes").stdout
+
+    def test_says_which_handler_is_paused(self, receiver, store, as_json):
+        store.pause_handler("orders", paused=True)
+
+        [row] = as_json("routes")
+
+        assert row["paused_at"] == to_text(store.hold("orders").paused_at)
 
     def test_without_handlers_is_a_sentence(self, receiver, config):
         config.write_text("")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from receiver.models import Schedule, Status
+from receiver.store.base import DispatchFilter
 from tests.cli.conftest import TABLES
 from tests.running import API_KEY, eventually
 from tests.scripted import Answer, Scripted, always, job
@@ -252,6 +253,19 @@ class TestGoingOn:
         assert (found["source"], found["recovered"]) == ("creativeai", 1)
         assert found["jobs"] == [{"job": "vgen_2", "finding": "recovered", "error": None}]
 
+    @pytest.mark.parametrize("options", [["--every", "1h"]], ids=["hourly"])
+    def test_makes_no_pass_while_another_has_the_turn(self, config, store, provider, options, request):
+        source = config.read_text().partition("[handlers")[0]
+        config.write_text(source + source.replace("sources.creativeai", "sources.other"))
+        for source in ("creativeai", "other"):
+            store.track(source, "vgen_1", kind="video", schedule=DUE)
+        store.claim_turn("reconcile:creativeai", every=HOUR)
+
+        request.getfixturevalue("reconciling")
+        eventually(lambda: store.job("other", "vgen_1").finished_at)
+
+        assert store.job("creativeai", "vgen_1").poll_count == 0
+
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminated", "interrupted"])
     def test_stops_when_asked_to(self, store, provider, reconciling, number):
         store.track("creativeai", "vgen_1", kind="video", schedule=DUE)
@@ -276,7 +290,7 @@ def test_a_worker_stops_when_asked_to(config, store, post):
     post("vgen_1")
     command = [sys.executable, "-m", "receiver", "--config", str(config), "work"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        eventually(lambda: store.list_dispatches(handler="orders", state="done", event_id=None, limit=1))
+        eventually(lambda: store.list_dispatches(DispatchFilter(handler="orders", state="done"), limit=1).rows)
 
         process.terminate()
 
@@ -298,7 +312,7 @@ def test_a_worker_finds_modules_beside_the_configuration(config, store, post, tm
     command = [*command, "--config", str(config), "work"]
     with subprocess.Popen(command, cwd=tmp_path_factory.mktemp("elsewhere"), stderr=subprocess.PIPE) as process:
         try:
-            eventually(lambda: store.list_dispatches(handler="orders", state="done", event_id=None, limit=1))
+            eventually(lambda: store.list_dispatches(DispatchFilter(handler="orders", state="done"), limit=1).rows)
         finally:
             process.terminate()
 

@@ -1,0 +1,86 @@
+"""The alert rules and the dashboard in `deploy/` ask for what there is."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from receiver.metrics import METRICS, Type
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+RULES = yaml.safe_load((DEPLOY / "prometheus-rules.yml").read_text("utf-8"))
+DASHBOARD = json.loads((DEPLOY / "grafana-dashboard.json").read_text("utf-8"))
+
+ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
+QUERIES = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]]
+LABELS = {metric.name: {*metric.labels, "instance", "le"} for metric in METRICS}
+
+
+def known(name):
+    """The metric that a series of this name belongs to."""
+    histograms = {metric.name for metric in METRICS if metric.type is Type.HISTOGRAM}
+    base = re.sub("_(bucket|sum|count)$", "", name)
+    return base if base in histograms else name
+
+
+def queries():
+    return [
+        *(pytest.param(rule["expr"], id=rule["alert"]) for rule in ALERTS),
+        *(pytest.param(expression, id=title) for title, expression in QUERIES),
+    ]
+
+
+@pytest.mark.parametrize("expression", queries())
+def test_asks_only_for_metrics_that_exist(expression):
+    named = {known(name) for name in re.findall(r"\breceiver_\w+", expression)}
+
+    assert named
+    assert named <= set(LABELS)
+
+
+@pytest.mark.parametrize("expression", queries())
+def test_asks_only_for_labels_that_exist(expression):
+    there = set[str]().union(*(LABELS[known(name)] for name in re.findall(r"\breceiver_\w+", expression)))
+    grouped = {name for names in re.findall(r"(?:by|on) \(([^)]*)\)", expression) for name in names.split(", ")}
+    matched = set(re.findall(r'[{,]\s*(\w+)(?:=|!=|=~|!~)"', expression)) - {"job"}
+
+    assert grouped | matched <= there
+
+
+@pytest.mark.parametrize("expression", queries())
+def test_every_parenthesis_is_closed(expression):
+    assert [expression.count(left) - expression.count(right) for left, right in ("()", "[]", "{}")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in ALERTS])
+def test_a_rule_says_how_grave_it_is_and_what_to_do(rule):
+    assert rule["labels"]["severity"] in ("warning", "critical")
+    assert re.search(r"[.?]$", rule["annotations"]["summary"])
+    assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+
+
+def test_rules_have_names_of_their_own():
+    assert len({rule["alert"] for rule in ALERTS}) == len(ALERTS)
+
+
+def test_the_dashboard_shows_every_metric():
+    shown = {known(name) for _, expression in QUERIES for name in re.findall(r"\breceiver_\w+", expression)}
+    alerted = {known(name) for rule in ALERTS for name in re.findall(r"\breceiver_\w+", rule["expr"])}
+
+    assert {metric.name for metric in METRICS} - shown - alerted == {
+        "receiver_hints_turned_away_total",
+        "receiver_events_unrouted",
+    }
+
+
+def test_the_dashboard_has_no_two_panels_at_one_place():
+    places = [
+        (panel["gridPos"]["x"] + column, panel["gridPos"]["y"] + row)
+        for panel in DASHBOARD["panels"]
+        for column in range(panel["gridPos"]["w"])
+        for row in range(panel["gridPos"]["h"])
+    ]
+
+    assert len(places) == len(set(places))
