@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 export PIP_CACHE_DIR := $(CURDIR)/build/pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers cover drill bench docs format lock wheel clean
+.PHONY: help install demo test lint types layers cover drill fuzz mutations bench docs site format lock wheel clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(READY) ## Set up Receiver in .venv
 
@@ -39,11 +39,26 @@ drill: $(READY) ## Run the long drills, which take a quarter of an hour
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill
 
+fuzz: $(READY) ## Look for inputs that break something, for a minute in each function, led by coverage
+	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3'
+	$(BIN)/python -m tests.security.fuzz
+
+mutations: $(READY) ## Break the product in each way that would cost most, and see a test notice
+	$(BIN)/python -m tests.mutations
+
+cluster-test: $(READY) ## Run what a cluster goes through: processes killed, frozen and resumed, servers restarted
+	@mkdir -p build/tmp
+	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m "drill or not drill" \
+		tests/cluster tests/engine
+
 bench: $(READY) ## Measure speed, side by side with others, in under ten minutes
 	@$(BIN)/python -m bench
 
-docs: $(READY) ## Write the generated parts of the README anew
-	$(BIN)/cog -r README.md
+docs: $(READY) ## Write the generated parts of the README and of docs/ anew
+	$(BIN)/cog -r README.md docs/*.md docs/reference/*.md
+
+site: $(READY) ## Build the pages of docs/ into build/site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/site
 
 format: $(READY) ## Mend style and formatting
 	$(BIN)/ruff check --fix .
@@ -58,7 +73,7 @@ wheel: $(READY) ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 …")'

@@ -2,11 +2,13 @@
 
 import random
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
 from bench import processes
-from bench.load import Portion, job_id, post, post_steadily
+from bench.load import Portion, Requests, job_id, post, post_steadily
 from bench.plan import Plan
 from bench.receivers import Receiver
 from bench.table import Row, Target
@@ -17,7 +19,10 @@ _IDLE_EVENTS = 100
 _IDLE_SECONDS = 4.0
 _CONNECTIONS = 16
 _PAUSE = 0.010
-_CONCURRENCY = 16
+NOOP = f'[handlers.noop]\npath = "{FOLDER / "noop.py"}"\n'
+"""The table of a handler that does nothing."""
+STAMP = f'[handlers.stamp]\npath = "{FOLDER / "stamp.py"}"\n'
+"""The table of a handler that notes when it was started."""
 
 
 def measure(plan: Plan) -> list[Row]:
@@ -25,11 +30,22 @@ def measure(plan: Plan) -> list[Row]:
     return [*_idle(plan), *_steady(plan), *_sustained(plan)]
 
 
-def _idle(plan: Plan) -> list[Row]:
-    """From the answer to the start of the handler, with nothing else to do."""
-    receiver = Receiver("idle", f'[handlers.stamp]\npath = "{FOLDER / "stamp.py"}"\n')
+@dataclass(frozen=True)
+class Starts:
+    """How soon handlers started after the answers, and what it cost to wait for something to do."""
+
+    milliseconds: Sequence[float]
+    idle_percent: float
+    """The share of a core that web and worker took with nothing to do."""
+
+    def percentile(self, percent: int) -> float:
+        """In milliseconds."""
+        return quantiles(self.milliseconds, n=100, method="inclusive")[percent - 1]
+
+
+def starts(receiver: Receiver, requests: Requests) -> Starts:
+    """Post to a receiver that has the handler `stamp`, one delivery at a time."""
     stamps = receiver.folder / "stamps"
-    requests = plan.requests("idle")
     acknowledged = dict[str, int]()
     with receiver.web() as web, receiver.running("work", environment={"BENCH_STAMPS": str(stamps)}) as work:
         _post_one(receiver, requests.portion(1))
@@ -44,22 +60,26 @@ def _idle(plan: Plan) -> list[Row]:
             time.sleep(random.uniform(0.02, 0.1))
         _wait_for(stamps, 1 + _IDLE_EVENTS)
     lines = [line.split() for line in stamps.read_text().splitlines()]
-    waits = [(int(at) - acknowledged[job]) / 1e6 for job, at in lines if job in acknowledged]
-    percentiles = quantiles(waits, n=100, method="inclusive")
+    return Starts([(int(at) - acknowledged[job]) / 1e6 for job, at in lines if job in acknowledged], share)
+
+
+def _idle(plan: Plan) -> list[Row]:
+    """From the answer to the start of the handler, with nothing else to do."""
+    found = starts(Receiver("idle", STAMP), plan.requests("idle"))
     settings = f"{_IDLE_EVENTS} events, a tenth of a second apart"
     return [
         Row(key="start-p50", what="ack → handler starts, idle: p50", settings=settings, unit="ms",
-            figures=[percentiles[49]], target=Target(at_most=20)),
+            figures=[found.percentile(50)], target=Target(at_most=20)),
         Row(key="start-p99", what="ack → handler starts, idle: p99", settings=settings, unit="ms",
-            figures=[percentiles[98]], target=Target(at_most=100)),
+            figures=[found.percentile(99)], target=Target(at_most=100)),
         Row(key="idle-cpu", what="web and worker with nothing to do", settings=f"{_IDLE_SECONDS:g} s",
-            unit="% of a core", figures=[share], target=Target(at_most=2)),
+            unit="% of a core", figures=[found.idle_percent], target=Target(at_most=2)),
     ]  # fmt: skip
 
 
 def _steady(plan: Plan) -> list[Row]:
     """Acknowledgements at a rate that a busy site has, while a worker runs handlers."""
-    receiver, requests = Receiver("steady", _noop()), plan.requests("steady")
+    receiver, requests = Receiver("steady", NOOP), plan.requests("steady")
     with receiver.web(), receiver.running("work"):
         post_steadily(receiver.port, requests.portion(_STEADY), rate=_STEADY)
         runs = [
@@ -79,7 +99,7 @@ def _steady(plan: Plan) -> list[Row]:
 
 def _sustained(plan: Plan) -> list[Row]:
     """Events through a handler, with more of them coming in all the time."""
-    receiver, requests = Receiver("sustained", _noop()), plan.requests("sustained")
+    receiver, requests = Receiver("sustained", NOOP), plan.requests("sustained")
     rates, ingest = list[float](), list[float]()
     with receiver.web() as web, receiver.running("work") as work:
         _post(receiver, requests.portion(plan.count(2)), 2)
@@ -89,7 +109,7 @@ def _sustained(plan: Plan) -> list[Row]:
             rates.append((_done(receiver) - done) / (time.monotonic() - began))
         both = [max(web.children, key=lambda pid: processes.rss([pid])), work.process.pid]
         resident, shared, events = processes.rss(both), processes.pss(both), receiver.event_count
-    settings = f"concurrency {_CONCURRENCY}; {sum(ingest) / len(ingest):,.0f}/s come in"
+    settings = f"default concurrency; {sum(ingest) / len(ingest):,.0f}/s come in"
     load = f"after {events:,} events; {shared:.0f} MiB if shared pages are shared out"
     return [
         Row(key="noop", what="events through one no-op handler", settings=settings, unit="/s",
@@ -97,10 +117,6 @@ def _sustained(plan: Plan) -> list[Row]:
         Row(key="memory", what="RSS of one web worker and the worker", settings=load, unit="MiB",
             figures=[resident], target=Target(at_most=150)),
     ]  # fmt: skip
-
-
-def _noop() -> str:
-    return f'[handlers.noop]\npath = "{FOLDER / "noop.py"}"\nconcurrency = {_CONCURRENCY}\n'
 
 
 def _post(receiver: Receiver, portion: Portion, seconds: int) -> float:

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -12,7 +12,7 @@ from os import environ
 from statistics import median
 from typing import cast
 
-from bench import processes
+from bench import pages, processes
 from bench.load import SECRET, Requests, post, request
 from bench.plan import Plan
 from bench.receivers import Receiver
@@ -23,7 +23,18 @@ from receiver.inbox import Source
 from receiver.models import Delivery
 from receiver.outcomes import Decision, Outcome
 from receiver.providers.creativeai import CreativeAI
-from receiver.store.base import Receipt, Record, Store
+from receiver.store.base import (
+    DeliveryFilter,
+    DispatchFilter,
+    EventFilter,
+    Filter,
+    JobFilter,
+    Page,
+    Receipt,
+    Record,
+    RefusalFilter,
+    Store,
+)
 from receiver.store.sqlite import SQLiteStore
 
 _CONNECTIONS = 32
@@ -34,26 +45,48 @@ _ROUTED_WITHIN = 60.0
 _TIMES = 3
 _HANDLER = "noop"
 _NOBODY = "vgen_of_nobody"
+_LONG_AGO = timedelta(minutes=1)
 
-_LISTS: dict[tuple[str, ...], Callable[[Store], object]] = {
-    ("jobs",): lambda store: store.list_jobs(source=None, status=None, open_only=False, limit=_LIMIT),
-    ("jobs", "--open"): lambda store: store.list_jobs(source=None, status=None, open_only=True, limit=_LIMIT),
-    ("jobs", "--status", "failed"): lambda store: store.list_jobs(
-        source=None, status="failed", open_only=False, limit=_LIMIT
-    ),
-    ("events",): lambda store: store.list_events(source=None, job_id=None, status=None, limit=_LIMIT),
-    ("events", "--job", _NOBODY): lambda store: store.list_events(
-        source=None, job_id=_NOBODY, status=None, limit=_LIMIT
-    ),
-    ("events", "--status", "failed"): lambda store: store.list_events(
-        source=None, job_id=None, status="failed", limit=_LIMIT
-    ),
-    ("deliveries",): lambda store: store.list_deliveries(source=None, limit=_LIMIT),
-    ("deliveries", "--rejected"): lambda store: store.list_refusals(source=None, limit=_LIMIT),
-    ("dispatches",): lambda store: store.list_dispatches(handler=None, state=None, event_id=None, limit=_LIMIT),
-    ("dispatches", "--state", "dead"): lambda store: store.list_dispatches(
-        handler=None, state="dead", event_id=None, limit=_LIMIT
-    ),
+# What only a few rows have, or none, is the hardest to find.
+_LISTS: dict[tuple[str, ...], Filter] = {
+    ("jobs",): JobFilter(),
+    ("jobs", "--open"): JobFilter(open=True),
+    ("jobs", "--overdue"): JobFilter(overdue=True),
+    ("jobs", "--job", _NOBODY): JobFilter(job_id=_NOBODY),
+    ("jobs", "--source", "other"): JobFilter(source="other"),
+    ("jobs", "--kind", "image"): JobFilter(kind="image"),
+    ("jobs", "--status", "succeeded"): JobFilter(status="succeeded"),
+    ("jobs", "--status", "failed"): JobFilter(status="failed"),
+    ("jobs", "--source", "other", "--status", "lost"): JobFilter(source="other", status="lost"),
+    ("events",): EventFilter(),
+    ("events", "--job", _NOBODY): EventFilter(job_id=_NOBODY),
+    ("events", "--source", "other"): EventFilter(source="other"),
+    ("events", "--type", "*.failed"): EventFilter(type="*.failed"),
+    ("events", "--kind", "image"): EventFilter(kind="image"),
+    ("events", "--status", "succeeded"): EventFilter(status="succeeded"),
+    ("events", "--status", "failed"): EventFilter(status="failed"),
+    ("events", "--source", "other", "--status", "succeeded"): EventFilter(source="other", status="succeeded"),
+    ("events", "--state", "dead"): EventFilter(state="dead"),
+    ("events", "--state", "pending"): EventFilter(state="pending"),
+    ("events", "--state", "cancelled"): EventFilter(state="cancelled"),
+    ("events", "--since", "1m"): EventFilter(since=clock.now() - _LONG_AGO),
+    ("events", "--until", "1m"): EventFilter(until=clock.now() - _LONG_AGO),
+    ("events", "--text", _NOBODY): EventFilter(text=_NOBODY),
+    ("deliveries",): DeliveryFilter(),
+    ("deliveries", "--source", "other"): DeliveryFilter(source="other"),
+    ("deliveries", "--verdict", "hint"): DeliveryFilter(verdict="hint"),
+    ("deliveries", "--via", "poll"): DeliveryFilter(via="poll"),
+    ("deliveries", "--until", "1m"): DeliveryFilter(until=clock.now() - _LONG_AGO),
+    ("deliveries", "--rejected"): RefusalFilter(),
+    ("dispatches",): DispatchFilter(),
+    ("dispatches", "--state", "dead"): DispatchFilter(state="dead"),
+    ("dispatches", "--state", "pending"): DispatchFilter(state="pending"),
+    ("dispatches", "--state", "cancelled"): DispatchFilter(state="cancelled"),
+    ("dispatches", "--handler", "nobody"): DispatchFilter(handler="nobody"),
+    ("dispatches", "--source", "other"): DispatchFilter(source="other"),
+    ("dispatches", "--event", "1"): DispatchFilter(event_id=1),
+    ("dispatches", "--replay", "none"): DispatchFilter(replay_id="none"),
+    ("dispatches", "--error", "nothing"): DispatchFilter(error="nothing"),
 }
 
 
@@ -62,7 +95,8 @@ def measure(plan: Plan) -> list[Row]:
     full, empty = Receiver("full"), Receiver("empty")
     per_event, per_dispatch, seconds = _fill(full, plan)
     rates = _rates(full, empty, plan)
-    return [*rates, *_lists(full, empty), *_bytes(per_event, per_dispatch, plan, seconds)]
+    shown = [*_lists(full, empty, plan), *pages.measure(full, plan)]
+    return [*rates, *shown, *_bytes(per_event, per_dispatch, plan, seconds)]
 
 
 def _rates(full: Receiver, empty: Receiver, plan: Plan) -> list[Row]:
@@ -115,17 +149,43 @@ def _bytes(per_event: float, per_dispatch: float, plan: Plan, seconds: float) ->
     ]
 
 
-def _lists(full: Receiver, empty: Receiver) -> list[Row]:
+def _lists(full: Receiver, empty: Receiver, plan: Plan) -> list[Row]:
     with closing(SQLiteStore(full.store)) as store:
-        queries = {arguments: _times(partial(ask, store)) for arguments, ask in _LISTS.items()}
-    slowest = max(queries, key=lambda name: median(queries[name]))
-    command, at_empty = _times(lambda: _run(full, slowest)), _times(lambda: _run(empty, slowest))
+        first = {arguments: _times(partial(_ask, store, arguments, None)) for arguments in _LISTS}
+        deep = {arguments: _times(partial(_ask, store, arguments, plan.events // 2)) for arguments in _LISTS}
+    of_many = f"the slowest of {len(_LISTS)} with a filter or without"
+    slowest, deepest = _slowest(first), _slowest(deep)
+    command, at_empty = _times(lambda: _run(full, ["events"])), _times(lambda: _run(empty, ["events"]))
+    searched = _times(lambda: _run(full, ["events", "--text", _NOBODY]))
     return [
-        Row(key="lists", what="slowest list of a command: its query", settings=f"`{' '.join(slowest)}`",
-            figures=queries[slowest], unit="ms", target=Target(at_most=100)),
-        Row(key="commands", what="the whole command", settings=f"on an empty store: {median(at_empty):.0f} ms",
-            figures=command, unit="ms", target=Target(at_most=100)),
+        Row(key="lists", what=f"first page of a list: its query, {of_many}", settings=f"`{' '.join(slowest)}`",
+            figures=first[slowest], unit="ms", target=Target(at_most=100)),
+        Row(key="deep-lists", what="the same, half-way down", settings=f"`{' '.join(deepest)}`",
+            figures=deep[deepest], unit="ms", target=Target(at_most=100)),
+        Row(key="commands", what="the whole command `events`",
+            settings=f"on an empty store: {median(at_empty):.0f} ms", figures=command, unit="ms",
+            target=Target(at_most=100)),
+        Row(key="search", what="the whole command, looking in every event for what is in none",
+            settings=f"`events --text {_NOBODY}`", figures=searched, unit="ms"),
     ]  # fmt: skip
+
+
+def _ask(store: Store, arguments: Sequence[str], before: int | None) -> Page:
+    match _LISTS[tuple(arguments)]:
+        case JobFilter() as wanted:
+            return store.list_jobs(wanted, limit=_LIMIT, before=before)
+        case EventFilter() as wanted:
+            return store.list_events(wanted, limit=_LIMIT, before=before)
+        case DeliveryFilter() as wanted:
+            return store.list_deliveries(wanted, limit=_LIMIT, before=before)
+        case RefusalFilter() as wanted:
+            return store.list_refusals(wanted, limit=_LIMIT, before=before)
+        case DispatchFilter() as wanted:
+            return store.list_dispatches(wanted, limit=_LIMIT, before=before)
+
+
+def _slowest(times: Mapping[tuple[str, ...], Sequence[float]]) -> tuple[str, ...]:
+    return max(times, key=lambda arguments: median(times[arguments]))
 
 
 def _times(work: Callable[[], object]) -> list[float]:

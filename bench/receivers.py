@@ -12,12 +12,17 @@ from bench.load import SECRET
 from bench.processes import Running, free_port, started
 from bench.tools import BUILD
 from receiver.cli.run import gunicorn_command
+from receiver.supervisor import NICENESS
 
 _TABLES = """\
 log_format = "text"
+store = "{store}"
 
 [web]
 bind = "127.0.0.1:{port}"
+
+[admin]
+enabled = false
 
 [sources.creativeai]
 provider = "creativeai"
@@ -28,13 +33,15 @@ secrets = ["{secret}"]
 class Receiver:
     """One store, and the processes that work on it."""
 
-    def __init__(self, name: str, tables: str = "", *, creativeai: str = "") -> None:
+    def __init__(
+        self, name: str, tables: str = "", *, creativeai: str = "", store: str = "sqlite:///receiver.db"
+    ) -> None:
         """`tables` are further ones of `receiver.toml`, `creativeai` further lines of that source."""
         self.folder = empty_folder(name)
         self.store = self.folder / "receiver.db"
         self.port = free_port()
         self._config = self.folder / "receiver.toml"
-        self._config.write_text(_TABLES.format(port=self.port, secret=SECRET) + creativeai + "\n" + tables)
+        self._config.write_text(_TABLES.format(port=self.port, secret=SECRET, store=store) + creativeai + "\n" + tables)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -70,8 +77,9 @@ class Receiver:
             yield process, port
 
     def command(self, *arguments: str) -> list[str]:
-        """A command of `receiver`, with this Python."""
-        return [sys.executable, "-m", "receiver", *arguments]
+        """A command of `receiver`, with this Python, and as politely as `receiver serve` would start it."""
+        polite = ["nice", "-n", str(NICENESS)] if arguments[0] in ("work", "reconcile") else []
+        return [*polite, sys.executable, "-m", "receiver", *arguments]
 
     def count(self, statement: str) -> int:
         """The number that a query finds."""

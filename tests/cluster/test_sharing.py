@@ -10,6 +10,7 @@ import pytest
 from receiver import sandbox
 from receiver.config import load
 from receiver.store import open_store
+from receiver.store.base import DispatchFilter
 from tests.running import SECRET, Running
 from tests.watch import eventually
 
@@ -76,7 +77,7 @@ def test_workers_share_the_work_and_do_none_of_it_twice(running, store):
         eventually(lambda: len(noted(running)) >= len(jobs) and not store.waiting(), within=30)
 
     assert Counter(job for job, _ in noted(running)) == dict.fromkeys(jobs, 1)
-    rows = store.list_dispatches(handler=None, state="done", event_id=None, limit=100)
+    rows = store.list_dispatches(DispatchFilter(state="done"), limit=100).rows
     assert len(rows) == len(jobs)
 
 

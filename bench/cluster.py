@@ -1,0 +1,235 @@
+"""PostgreSQL in place of SQLite: acknowledgements beside it, and dispatches by one worker, two and four."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+from bench import processes
+from bench.dispatching import NOOP, STAMP, starts
+from bench.load import Posted, post
+from bench.plan import Plan
+from bench.receivers import Receiver
+from bench.table import Row, Target, compared
+from bench.tools import FOLDER, BenchError
+from tests.postgres import Databases, Server, programs, temporary
+
+_CONNECTIONS = 32
+_PARKED = 100_000
+_LEASE = 5.0
+_RECOVERIES = 5
+_JOBS = 200
+_EVENTS_OF_A_JOB = 5
+_RUN_SECONDS = 0.02
+_SLOTS = 4
+_DONE_WITHIN = 120.0
+_LOOK_EVERY = 0.05
+
+_EVENTS = """
+    WITH numbers AS (SELECT n, n %% %(jobs)s AS job FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n)
+    INSERT INTO events (source, key, type, job_id, kind, status, raw_status, standing, trust, via, outputs, data,
+        recorded_at, webhook_at, routed_at)
+    SELECT 'creativeai', 'bench_' || n, 'video.generation.completed', %(name)s || job, 'video', 'running',
+        'processing', 'current', 'signed', 'webhook', '[]', '{}', now(), now(), %(routed_at)s::timestamptz
+    FROM numbers ORDER BY n
+"""
+_PARK = """
+    INSERT INTO dispatches (event_id, handler, source, job_id, state, idempotency_key, due_at, created_at)
+    SELECT id, 'noop', source, job_id, 'pending', 'parked_' || id, now() + interval '2 days', now() FROM events
+"""
+
+
+def measure(plan: Plan) -> list[Row]:
+    """All rows about PostgreSQL. Its settings are its own, `fsync` and `synchronous_commit` on."""
+    with temporary() as folder:
+        server = Server(folder, programs(), {"fsync": "on"})
+        server.create()
+        server.start()
+        try:
+            databases = Databases(server.url("postgres"))
+            with databases.prepared():
+                return [
+                    *_acks(databases, plan),
+                    *_starts(databases, plan),
+                    *_dispatches(databases, plan),
+                    *_order(databases),
+                    *_recovery(databases),
+                ]
+        finally:
+            server.kill()
+
+
+class _Node(Receiver):
+    """A receiver whose store is a database on the server."""
+
+    def __init__(self, name: str, url: str, tables: str = "") -> None:
+        super().__init__(name, tables, store=url)
+        self.url = url
+
+    def count(self, statement: str) -> int:
+        """The number that a query finds."""
+        with psycopg.connect(self.url) as db:
+            [number] = db.execute(statement).fetchone() or [0]  # type: ignore[arg-type]
+        return int(number)
+
+    def fill(self, count: int, *, jobs: int, first: int = 1, routed: bool = False) -> None:
+        """Put events into the database, as many as that, of so many jobs in turn."""
+        given = {"first": first, "last": first + count - 1, "jobs": jobs, "routed_at": "now" if routed else None}
+        # Those of another call are about other jobs: for an older one of its job a dispatch would wait.
+        given["name"] = f"bench_{first}_"
+        with psycopg.connect(self.url) as db:
+            db.execute(_EVENTS, given)
+            if routed:
+                db.execute(_PARK)
+        with psycopg.connect(self.url, autocommit=True) as db:
+            db.execute("ANALYZE")
+
+
+def _acks(databases: Databases, plan: Plan) -> list[Row]:
+    """The same deliveries to two endpoints in turns."""
+    posted: Mapping[str, list[Posted]] = {"sqlite": [], "postgresql": []}
+    with databases.copied() as url, ExitStack() as running:
+        receivers = {"sqlite": Receiver("cluster-sqlite"), "postgresql": _Node("cluster-postgresql", url)}
+        requests = {name: plan.requests(f"cluster-{name}") for name in receivers}
+        for name, receiver in receivers.items():
+            running.enter_context(receiver.web())
+            portion = requests[name].portion(plan.count(plan.warm_up))
+            post(receiver.port, portion, connections=_CONNECTIONS, seconds=plan.warm_up)
+        for _ in range(plan.rounds):
+            for name, receiver in receivers.items():
+                portion, before = requests[name].portion(plan.count(plan.seconds)), receiver.event_count
+                posted[name].append(post(receiver.port, portion, connections=_CONNECTIONS, seconds=plan.seconds))
+                if receiver.event_count - before < posted[name][-1].answers - posted[name][-1].refused:
+                    raise BenchError(f"{name}: what was acknowledged is not stored")
+    rates = {name: [run.rate for run in runs] for name, runs in posted.items()}
+    p99 = {name: median(run.p99 for run in runs) for name, runs in posted.items()}
+    return [
+        Row(key="cluster/ack", what="durable ack on PostgreSQL, two web workers", unit="/s",
+            settings=f"{_CONNECTIONS} connections; p99 {p99['postgresql']:.0f} ms, on SQLite {p99['sqlite']:.0f} ms",
+            figures=rates["postgresql"], against="SQLite", ratios=compared(rates["postgresql"], rates["sqlite"]),
+            target=Target(at_least=0.9)),
+    ]  # fmt: skip
+
+
+def _starts(databases: Databases, plan: Plan) -> list[Row]:
+    with databases.copied() as url:
+        waits = starts(_Node("cluster-idle", url, STAMP), plan.requests("cluster-idle"))
+    settings = f"{len(waits.milliseconds)} events, a tenth of a second apart"
+    return [
+        Row(key=f"cluster/start-p{percent}", what=f"ack → handler starts, on PostgreSQL, idle: p{percent}",
+            settings=settings, unit="ms", figures=[waits.percentile(percent)], target=Target(at_most=at_most))
+        for percent, at_most in ((50, 10), (99, 50))
+    ]  # fmt: skip
+
+
+def _dispatches(databases: Databases, plan: Plan) -> Iterator[Row]:
+    """What is stored already is routed and run by so many worker processes, which share the cores with it all."""
+    count = plan.events // 50
+    rates = {workers: _drained(databases, workers, count) for workers in (1, 2, 4)}
+    for workers, rate in rates.items():
+        yield Row(
+            key=f"cluster/dispatches-{workers}", what=f"dispatches by {workers} worker(s), no-op handler", unit="/s",
+            settings=f"{count:,} events, routed and run; default concurrency", figures=[rate],
+            target=Target(at_least=3000) if workers == 2 else None,
+        )  # fmt: skip
+    parked = _drained(databases, 2, count, parked=_PARKED)
+    yield Row(
+        key="cluster/parked", what=f"the same by 2, with {_PARKED:,} retries parked for days", unit="/s",
+        settings="", figures=[parked], against="none parked", ratios=[parked / rates[2]], target=Target(at_least=0.7),
+    )  # fmt: skip
+
+
+def _drained(databases: Databases, workers: int, count: int, *, parked: int = 0) -> float:
+    """How many dispatches a second end between the first tenth and the last."""
+    with databases.copied() as url, ExitStack() as running:
+        node = _Node("cluster-workers", url, NOOP)
+        if parked:
+            node.fill(parked, jobs=parked, routed=True)
+        node.fill(count, jobs=count, first=parked + 1)
+        for _ in range(workers):
+            running.enter_context(node.running("work"))
+        began, first = _when_done(node, count // 10)
+        ended, last = _when_done(node, count * 9 // 10)
+        return (last - first) / (ended - began)
+
+
+def _order(databases: Databases) -> list[Row]:
+    """Several events of each of many jobs: of one job one at a time, and all slots busy all the same."""
+    count = _JOBS * _EVENTS_OF_A_JOB
+    handler = f'[handlers.brief]\npath = "{FOLDER / "brief.py"}"\nconcurrency = {_SLOTS}\n'
+    with databases.copied() as url, ExitStack() as running:
+        node = _Node("cluster-order", url, handler)
+        node.fill(count, jobs=_JOBS)
+        for _ in range(2):
+            running.enter_context(node.running("work"))
+        began, first = _when_done(node, count // 10)
+        ended, last = _when_done(node, count * 9 // 10)
+        rate = (last - first) / (ended - began)
+        late = node.count(_OUT_OF_ORDER)
+    if late:
+        raise BenchError(f"{late} dispatches began before an older one of their job had ended")
+    ideal = 2 * _SLOTS / _RUN_SECONDS
+    return [
+        Row(key="cluster/order", what=f"dispatches of {_JOBS} jobs, {_EVENTS_OF_A_JOB} each, in their order",
+            settings=f"2 workers of {_SLOTS} slots, {_RUN_SECONDS * 1000:g} ms each", figures=[rate], unit="/s",
+            against=f"ideal: {ideal:g}", ratios=[rate / ideal], target=Target(at_least=0.8)),
+    ]  # fmt: skip
+
+
+_OUT_OF_ORDER = """
+    SELECT count(*) FROM dispatches AS later JOIN dispatches AS earlier
+        ON earlier.job_id = later.job_id AND earlier.handler = later.handler AND earlier.id < later.id
+    WHERE earlier.finished_at > later.finished_at
+"""
+
+
+def _recovery(databases: Databases) -> list[Row]:
+    """A worker is killed in mid-run while another one lives."""
+    delays = [_recovered_after(databases, number) for number in range(_RECOVERIES)]
+    return [
+        Row(key="cluster/recovery", what="a killed worker's dispatch runs again", unit="s",
+            settings=f"{_RECOVERIES} kills, lease {_LEASE:g} s; the longest", figures=[max(delays)],
+            target=Target(at_most=_LEASE + 1)),
+    ]  # fmt: skip
+
+
+def _recovered_after(databases: Databases, number: int) -> float:
+    """How long after the kill it was begun again, in seconds."""
+    tables = f'[worker]\nlease = "{_LEASE:g}s"\n[handlers.held]\npath = "{FOLDER / "held.py"}"\n'
+    with databases.copied() as url, ExitStack() as running:
+        node = _Node("cluster-recovery", url, tables)
+        begun = node.folder / "begun"
+        environment = {"BENCH_BEGUN": str(begun)}
+        node.fill(1, jobs=1)
+        with node.running("work", environment=environment) as victim:
+            _wait_for_lines(begun, 1)
+            running.enter_context(node.running("work", environment=environment))
+            # It has started once it listens for work.
+            time.sleep(3)
+            killed = time.monotonic_ns()
+            processes.kill(victim)
+            _wait_for_lines(begun, 2)
+        return (int(begun.read_text().split()[1]) - killed) / 1e9
+
+
+def _when_done(node: _Node, count: int) -> tuple[float, int]:
+    """The moment at which at least so many dispatches had ended, and how many."""
+    deadline = time.monotonic() + _DONE_WITHIN
+    while time.monotonic() < deadline:
+        now, done = time.monotonic(), node.count("SELECT count(*) FROM dispatches WHERE state = 'done'")
+        if done >= count:
+            return now, done
+        time.sleep(_LOOK_EVERY)
+    raise BenchError(f"{count} dispatches did not end within {_DONE_WITHIN:g} s; see {node.folder}/receiver.log")
+
+
+def _wait_for_lines(file: Path, count: int) -> None:
+    deadline = time.monotonic() + _DONE_WITHIN
+    while time.monotonic() < deadline:
+        if file.exists() and len(file.read_text().splitlines()) >= count:
+            return
+        time.sleep(_LOOK_EVERY)
+    raise BenchError(f"{file} has no {count} lines within {_DONE_WITHIN:g} s")
