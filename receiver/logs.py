@@ -2,8 +2,13 @@
 
 import json
 import logging
+import re
+import secrets
 import sys
+import threading
 import time
+from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +24,9 @@ _ITS_OWN = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime"])
 _WIDTH = 28
 _said: dict[str, int] = {}
 """In which minute it was last said of a source that its hints are turned away."""
+_MOST_LINES = 60
+_REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_request: ContextVar[str | None] = ContextVar("request", default=None)
 
 
 def configure(log_format: str) -> None:
@@ -32,12 +40,31 @@ def configure(log_format: str) -> None:
     _observe()
 
 
+def begin_request(given: str | None) -> None:
+    """Have all lines name the request that is being answered: as its proxy calls it, or by an id of our own."""
+    named = given is not None and _REQUEST_ID.fullmatch(given)
+    _request.set(given if named else secrets.token_hex(8))
+
+
+def store_unavailable(error: Exception) -> None:
+    """Say that nothing could be stored; while that goes on, not for each request."""
+    if _outages.allows((None, "store unavailable")):
+        _log.error("store unavailable", extra={"error": str(error)})
+
+
+def _outage_besides(kind: tuple[str | None, str], count: int) -> None:
+    _log.error("store unavailable for more requests", extra={"count": count})
+
+
 class _Formatter(logging.Formatter):
     """What the two forms have in common. There is a line for each event, so it is kept cheap."""
 
     def facts(self, record: logging.LogRecord) -> dict[str, Any]:
         """What was given to the record, without anything that could open a result."""
         facts = {name: _shown(value) for name, value in vars(record).items() if name not in _ITS_OWN}
+        request = _request.get()
+        if request is not None:
+            facts["request"] = request
         if record.exc_info:
             facts["exception"] = mask_urls(self.formatException(record.exc_info))
         return facts
@@ -60,7 +87,9 @@ class _Text(_Formatter):
         exception = facts.pop("exception", None)
         told = f"{_time(record)} [{record.levelname.lower():<8}] {_one_line(_shown(record.getMessage())):<{_WIDTH}} "
         line = (told + " ".join(f"{name}={_word(value)}" for name, value in facts.items())).rstrip()
-        return line if exception is None else f"{line}\n{exception}"
+        # Indented, what somebody put into an exception looks like no line of ours.
+        traced = [] if exception is None else [f"    {_one_line(told)}" for told in exception.splitlines()]
+        return "\n".join([line, *traced])
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -95,14 +124,65 @@ def _observe() -> None:
 
 
 def _delivery_received(source: str, *, repeated: bool, note: str | None, **facts: object) -> None:
+    # Unsigned sources take in whatever anybody sends, and what was genuine once can be sent again and again.
     if note is not None:
-        _log.warning("delivery is odd", extra={"source": source, "delivery": facts["delivery"], "note": note})
-    elif repeated:
+        if _taken_in.allows((source, "odd")):
+            _log.warning("delivery is odd", extra={"source": source, "delivery": facts["delivery"], "note": note})
+    elif repeated and _taken_in.allows((source, "seen before")):
         _log.info("delivery seen before", extra={"source": source, "delivery": facts["delivery"]})
 
 
+def _taken_in_besides(kind: tuple[str | None, str], count: int) -> None:
+    source, what = kind
+    _log.warning("more such deliveries", extra={"source": source, "what": what, "count": count})
+
+
 def _delivery_refused(source: str | None, *, reason: str) -> None:
-    _log.warning("delivery refused", extra={"source": source, "reason": str(reason)})
+    # There are as many as somebody cares to forge.
+    if _refusals.allows((source, str(reason))):
+        _log.warning("delivery refused", extra={"source": source, "reason": str(reason)})
+
+
+def _refused_besides(kind: tuple[str | None, str], count: int) -> None:
+    source, reason = kind
+    _log.warning("more deliveries refused", extra={"source": source, "reason": reason, "count": count})
+
+
+class Flood:
+    """Lets some lines of each kind through in a span of time, and at its end tells how many there were besides."""
+
+    def __init__(
+        self, most: int, besides: Callable[[tuple[str | None, str], int], None], *, seconds: float = 60.0
+    ) -> None:
+        self._most = most
+        self._besides = besides
+        self._seconds = seconds
+        self._guard = threading.Lock()
+        self._spans: dict[tuple[str | None, str], tuple[float, int]] = {}
+
+    def allows(self, kind: tuple[str | None, str]) -> bool:
+        """Whether one more line of this kind may be written. There must be only so many kinds."""
+        now = time.monotonic()
+        with self._guard:
+            began, count = self._spans.get(kind, (now, 0))
+            if count <= self._most and now - began >= self._seconds:
+                began, count = now, 0
+            self._spans[kind] = began, count + 1
+        if count == self._most:
+            timer = threading.Timer(max(began + self._seconds - now, 0), self._end, [kind])
+            timer.daemon = True
+            timer.start()
+        return count < self._most
+
+    def _end(self, kind: tuple[str | None, str]) -> None:
+        with self._guard:
+            _, count = self._spans.pop(kind)
+        self._besides(kind, count - self._most)
+
+
+_refusals = Flood(_MOST_LINES, _refused_besides)
+_taken_in = Flood(_MOST_LINES, _taken_in_besides)
+_outages = Flood(_MOST_LINES, _outage_besides)
 
 
 def _hints_turned_away(source: str, *, count: int) -> None:
@@ -156,6 +236,7 @@ def _dispatch_finished(handler: str, *, claim: Claim, outcome: Outcome, state: s
             "handler": handler,
             "dispatch": claim.id,
             "event_id": claim.event.id,
+            "source": claim.event.source,
             "job": claim.event.job_id,
             "attempt": claim.attempt,
             "outcome": str(outcome.decision),

@@ -6,6 +6,7 @@ from blinker import NamedSignal, Namespace
 
 __all__ = [
     "announce",
+    "delivery_answered",
     "delivery_received",
     "delivery_refused",
     "dispatch_finished",
@@ -13,10 +14,12 @@ __all__ = [
     "handler_parked",
     "handler_resumed",
     "hints_turned_away",
+    "job_missing",
     "job_paused",
     "job_polled",
     "poll_failed",
     "status_unknown",
+    "store_committed",
 ]
 
 _signals = Namespace()
@@ -26,6 +29,8 @@ delivery_received = _signals.signal("delivery-received")
 """A genuine delivery was stored: source, trust, repeated, note."""
 delivery_refused = _signals.signal("delivery-refused")
 """A delivery was turned away: source (None if unknown), reason."""
+delivery_answered = _signals.signal("delivery-answered")
+"""A whole delivery was answered: source (None if unknown), status (HTTP), seconds."""
 event_recorded = _signals.signal("event-recorded")
 """A new event was stored: source, key, type, job, status, via, standing."""
 hints_turned_away = _signals.signal("hints-turned-away")
@@ -34,6 +39,8 @@ job_polled = _signals.signal("job-polled")
 """A provider answered a poll: source, job, status."""
 poll_failed = _signals.signal("poll-failed")
 """A poll brought no answer about the job: source, job, error."""
+job_missing = _signals.signal("job-missing")
+"""A provider did not know a job that it was asked about: source, job."""
 job_paused = _signals.signal("job-paused")
 """A job waits for a person at its provider: source, job, step. Announced once for each pause."""
 status_unknown = _signals.signal("status-unknown")
@@ -44,6 +51,8 @@ handler_parked = _signals.signal("handler-parked")
 """Too many attempts in a row failed, so the handler's dispatches wait: handler, hold. Again after each vain trial."""
 handler_resumed = _signals.signal("handler-resumed")
 """A parked handler works again: handler."""
+store_committed = _signals.signal("store-committed")
+"""A transaction is durable: seconds, with the wait for its turn. Announced by the thread that committed it."""
 
 
 def announce(signal: NamedSignal, sender: object, **facts: object) -> None:

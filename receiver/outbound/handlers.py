@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import httpx
 
+from receiver import tracing
 from receiver.errors import RequestFailed, TooLarge
 from receiver.models import Response
 from receiver.outbound.addresses import checked_url, host_of
@@ -48,6 +49,9 @@ class HandlerClient:
 
 def _request(method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> httpx.Request:
     own = {"User-Agent": AGENT, "Accept-Encoding": "identity"}
+    traceparent = tracing.traceparent()
+    if traceparent is not None:
+        own["traceparent"] = traceparent
     try:
         return httpx.Request(method, url, headers={**own, **headers}, content=content)
     except ValueError:

@@ -21,7 +21,7 @@ from receiver.outbound.network import deadline_after
 from receiver.outbound.places import Place
 
 _URL = re.compile(r"([a-z0-9+.-]+)://(.+)")
-_PASSWORD = re.compile(r"//[^@]*:[^@]*@")
+_PASSWORD = re.compile(r"[^:]+://[^@:]*:[^@]*@")
 _EXTRA = 'pip install "ai-media-receiver[s3]"'
 # Their own words about the address would be wrong: one is a folder, the others cannot be written to.
 _REFUSED = {
@@ -51,7 +51,7 @@ def check_url(url: str) -> None:
     found = _URL.fullmatch(url)
     if found is None or "::" in url or set("?#") & set(url):
         raise ValueError("write a folder, or a URL such as s3://bucket/prefix, without a query")
-    if _PASSWORD.search(url):
+    if _PASSWORD.match(url):
         raise ValueError("holds a password, which would show; put it into the table `options`")
     if found[1] in _REFUSED:
         raise ValueError(_REFUSED[found[1]])

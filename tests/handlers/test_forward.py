@@ -600,5 +600,5 @@ class TestInTheEngine:
 
         work(*loaded(broken=to(target, "/broken"), whole=to(target, "/whole")))
 
-        rows = store.list_dispatches(handler=None, state=None, event_id=None, limit=9)
+        rows = store.list_dispatches(limit=9).rows
         assert {row["handler"]: row["state"] for row in rows} == {"broken": "pending", "whole": "done"}

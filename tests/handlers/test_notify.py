@@ -17,13 +17,14 @@ from urllib.parse import parse_qs
 import apprise
 import pytest
 from receiver_handlers import notify as module
-from receiver_handlers.notify import LOCAL_SERVICES, Settings, notify, router
+from receiver_handlers.notify import Settings, notify, router
 
 from receiver import Context, Done, Event, Failure, Job, Output, Status, clock, plugins
 from receiver.config import from_tables
 from receiver.engine.local import LocalEngine
 from receiver.errors import ConfigError, RequestFailed
 from receiver.inbox import Source
+from receiver.outbound.people import LOCAL_SERVICES
 from receiver.providers.creativeai import CreativeAI
 from tests.scripted import Answer, Scripted, always, in_turn
 from tests.store.contract import SOURCE, a_record, an_event, the_dispatch

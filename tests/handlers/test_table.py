@@ -477,4 +477,4 @@ def test_dispatches_make_a_table(store, folder, place):
 
 
 def dispatches(store):
-    return store.list_dispatches(handler=None, state=None, event_id=None, limit=100)
+    return store.list_dispatches(limit=100).rows
