@@ -2,6 +2,8 @@
 
 import contextlib
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 
@@ -19,12 +21,12 @@ IMPATIENT = 0.2
 class Ledger:
     """One table, and the writer to it."""
 
-    def __init__(self, database, *, timeout=5.0):
+    def __init__(self, database, *, timeout=5.0, gather=lambda: None):
         self.database = database
         self.connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("CREATE TABLE IF NOT EXISTS entries (name TEXT UNIQUE)")
-        self.writer = Writer(self.connection, database.with_name("lock"), timeout=timeout)
+        self.writer = Writer(self.connection, database.with_name("lock"), timeout=timeout, gather=gather)
 
     def add(self, *names):
         return self.writer.run(lambda db: [insert(db, name) for name in names])
@@ -325,3 +327,72 @@ def test_an_interrupt_in_the_work_is_an_error_to_those_who_share_its_commit(ledg
 
     ledger.add("a")
     assert ledger.entries() == ["a"]
+
+
+def test_what_is_handed_over_while_it_gathers_shares_the_commit(open_ledger):
+    def hand_over():
+        if not others:
+            others.append(threading.Thread(target=ledger.add, args=("second",)))
+            others[0].start()
+            eventually(lambda: len(ledger.writer._waiting) == 2)
+
+    others = []
+    ledger = open_ledger(gather=hand_over)
+
+    ledger.add("first")
+    stored = ledger.entries()
+    others[0].join()
+
+    assert stored == ["first", "second"]
+
+
+def test_who_is_ended_while_it_gathers_does_not_harm_those_who_come_later(open_ledger):
+    def end_the_first():
+        if not ended:
+            ended.append(True)
+            raise SystemExit
+
+    ended = []
+    ledger = open_ledger(gather=end_the_first)
+
+    with pytest.raises(SystemExit):
+        ledger.add("first")
+    ledger.add("second")
+
+    assert ledger.entries() == ["second"]
+
+
+TAKING_TURNS = """
+from gevent import monkey; monkey.patch_all()
+import sqlite3, sys, time
+import gevent
+from pathlib import Path
+from receiver.errors import StoreUnavailable
+from receiver.store.sqlite.connection import connect
+from receiver.store.sqlite.writer import Writer
+
+database = Path(sys.argv[1])
+writer = Writer(connect(database), database.with_name("lock"), timeout=1)
+other = sqlite3.connect(database, isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+turns = []
+
+def count():
+    while True:
+        turns.append(time.monotonic())
+        gevent.sleep(0.01)
+
+gevent.spawn(count)
+try:
+    writer.run(lambda db: None)
+except StoreUnavailable:
+    print(max(later - earlier for earlier, later in zip(turns, turns[1:])))
+"""
+
+
+def test_lets_other_greenlets_go_on_while_it_waits_for_somebody_else(database):
+    ended = subprocess.run(
+        [sys.executable, "-c", TAKING_TURNS, str(database)], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert float(ended.stdout) < 0.5

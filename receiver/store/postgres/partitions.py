@@ -1,7 +1,6 @@
 """The months that deliveries are kept in: made before they are needed, and dropped as a whole."""
 
 import re
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString
@@ -44,7 +43,6 @@ class Partitions:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._guard = threading.Lock()
         self._known = set[Month]()
 
     def prepare(self, moment: datetime) -> None:
@@ -54,10 +52,10 @@ class Partitions:
             StoreUnavailable: it cannot be made.
         """
         for month in (Month.of(moment), Month.of(moment + _AHEAD)):
+            # Several at once are told apart by the database: here one would wait for the other's whole time.
             if month not in self._known:
-                with self._guard:
-                    self._pool.run(lambda db, month=month: _create(db, month))  # type: ignore[misc]
-                    self._known.add(month)
+                self._pool.run(lambda db, month=month: _create(db, month))  # type: ignore[misc]
+                self._known.add(month)
 
     def over_before(self, moment: datetime) -> list[Month]:
         """The months that had ended by then, oldest first. Partitions that somebody else made are left alone.

@@ -115,7 +115,11 @@ class Pool:
         """A connection that hears what `notify` tells."""
         line = self._address.connect(timeout=self._timeout)
         line.deadline = time.monotonic() + self._timeout
-        line.execute("LISTEN receiver")
+        try:
+            line.execute("LISTEN receiver")
+        except BaseException:
+            line.close()
+            raise
         line.deadline = math.inf
         return line
 

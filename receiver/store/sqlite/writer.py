@@ -22,7 +22,6 @@ Told = Callable[[Sequence[Any]], None]
 
 _LARGEST_BATCH = 64
 _LOCK_POLL = 0.0005
-_BEGIN_POLL_MS = 50
 
 
 class _Ticket:
@@ -58,8 +57,8 @@ class Writer:
     ) -> None:
         """`gather` is called before each commit: where threads only take turns, it gives the others theirs first."""
         self._connection = connection
-        # Short, so that `_begin` keeps its deadline.
-        self._connection.execute(f"PRAGMA busy_timeout = {_BEGIN_POLL_MS}")
+        # SQLite would wait where no greenlet can go on; `_begin` waits instead.
+        self._connection.execute("PRAGMA busy_timeout = 0")
         self._lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._timeout = timeout
         self._gather = gather
@@ -98,7 +97,7 @@ class Writer:
         if not ticket.leads:
             self._await(ticket)
         if ticket.leads:
-            self._lead()
+            self._lead(ticket)
         if ticket.error is not None:
             raise ticket.error
         return ticket.result  # type: ignore[no-any-return]
@@ -119,15 +118,14 @@ class Writer:
                 raise StoreUnavailable("the store is busy: too many writers before this one")
         ticket.woken.acquire()
 
-    def _lead(self) -> None:
-        self._gather()
-        began = time.monotonic()
-        with self._guard:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
-        # The others came later and may wait longer.
-        deadline = max(ticket.deadline for ticket in batch)
+    def _lead(self, own: _Ticket) -> None:
+        began, batch = time.monotonic(), [own]
         try:
-            self._commit(batch, deadline)
+            self._gather()
+            with self._guard:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
+            # The others came later and may wait longer.
+            self._commit(batch, max(ticket.deadline for ticket in batch))
         except BaseException as error:
             for ticket in batch:
                 ticket.error = _unavailable(error)
@@ -141,6 +139,9 @@ class Writer:
 
     def _hand_over(self, batch: list[_Ticket]) -> None:
         with self._guard:
+            # It is still there if the leader was ended before it took anything.
+            if batch and batch[0] in self._waiting:
+                self._waiting.remove(batch[0])
             if self._waiting:
                 self._waiting[0].leads = True
                 self._waiting[0].woken.release()
@@ -204,6 +205,7 @@ class Writer:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
+                time.sleep(_LOCK_POLL)
             else:
                 return
 
