@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PIP_CACHE_DIR := $(CURDIR)/build/pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers cover drill fuzz mutations bench docs site format lock wheel clean
+.PHONY: help install demo test lint types layers cover drill fuzz mutations cluster-test bench docs site format lock wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,8 @@ layers: $(READY) ## Check that imports run downwards only
 
 cover: $(READY) ## Run the tests, with branch coverage
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest --cov --cov-report=term
+	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest --numprocesses=3 --dist=loadscope \
+		--cov --cov-report=term
 
 drill: $(READY) ## Run the long drills, which take a quarter of an hour
 	@mkdir -p build/tmp

@@ -36,6 +36,10 @@ limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
 
+# A proxy on this machine passes on what strangers send: such headers would move a request to another path, or fail it.
+forwarder_headers = ""
+secure_scheme_headers = {}
+
 # Nobody needs to talk to the server but through the port.
 control_socket_disable = True
 
@@ -66,5 +70,5 @@ def post_worker_init(worker: Any) -> None:
 
 
 def _is_ours_to_mend(record: logging.LogRecord) -> bool:
-    """Whether a line is worth keeping: any stranger could fill the log with the traces of broken connections."""
-    return not record.getMessage().startswith("Socket error processing request")
+    """Whether a line is worth keeping: any stranger could fill the log with broken connections and broken requests."""
+    return not record.getMessage().startswith(("Socket error processing request", "Invalid request from ip="))

@@ -8,8 +8,9 @@ from typing import Any
 
 from gevent.baseserver import BaseServer
 
-from receiver import logs, metrics, tracing
+from receiver import logs, metrics, signals, tracing
 from receiver.config import load
+from receiver.signals import announce
 
 _config = load()
 
@@ -37,6 +38,10 @@ limit_request_line = 2048
 limit_request_fields = 64
 limit_request_field_size = 8190
 
+# A proxy on this machine passes on what strangers send: such headers would move a request to another path, or fail it.
+forwarder_headers = ""
+secure_scheme_headers = {}
+
 # Nobody needs to talk to the server but through the port.
 control_socket_disable = True
 
@@ -61,5 +66,12 @@ def post_worker_init(worker: Any) -> None:
 
 
 def _is_ours_to_mend(record: logging.LogRecord) -> bool:
-    """Whether a line is worth keeping: any stranger could fill the log with the traces of broken connections."""
-    return not record.getMessage().startswith("Socket error processing request")
+    """Whether a line is worth keeping: any stranger could fill the log with broken connections and broken requests.
+
+    Of the latter, which may hold anything, a bounded number of lines of our own says that there were some.
+    """
+    told = record.getMessage()
+    if told.startswith("Invalid request from ip="):
+        announce(signals.delivery_refused, None, reason="not_http")
+        return False
+    return not told.startswith("Socket error processing request")

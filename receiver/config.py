@@ -157,8 +157,8 @@ class WebConfig(_Table):
     """The address and port to listen on."""
     workers: int = Field(default=2, ge=1, le=64)
     """How many processes answer."""
-    connections: int = Field(default=1024, ge=1, le=10_000)
-    """How many connections each of them holds at once; others wait to be let in."""
+    connections: int = Field(default=900, ge=1, le=10_000)
+    """How many connections each of them holds at once; others wait. For more than 900 raise `ulimit -n`."""
     max_body: Size = 2**20
     """The largest body accepted."""
     body_timeout: Duration = timedelta(seconds=10)

@@ -123,13 +123,14 @@ def sign_in(secret: str, response: Response) -> bool:
     """
     _refuse_other_origins()
     address = request.remote_addr or ""
-    if not admin().tries.allowed(address):
+    token = _known(secret)
+    # Whoever has a token gets in, however often others fail: no number of tries finds one.
+    if token is None and not admin().tries.allowed(address):
         raise Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
             "signing in failed too often; try again in a minute",
             headers={"Retry-After": f"{SPAN_SECONDS:.0f}"},
         )
-    token = _known(secret)
     if token is None:
         admin().tries.failed(address)
         _log.warning("signing in failed", extra={"address": address})
@@ -180,8 +181,16 @@ def _refuse_other_origins() -> None:
     public_url = admin().config.admin.public_url
     ours = [request.host, *([urlsplit(public_url).netloc] if public_url else [])]
     # An origin that is none is written `null`, which has no host.
-    if site not in ("same-origin", "none") or (origin and urlsplit(origin).netloc not in ours):
+    if site not in ("same-origin", "none") or (origin and _host(origin) not in ours):
         raise Problem(HTTPStatus.FORBIDDEN, "another site's page sent this")
+
+
+def _host(origin: str) -> str | None:
+    """The host of an origin; None if it is no URL, which no browser sends."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _cookie() -> str:
