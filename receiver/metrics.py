@@ -55,7 +55,8 @@ REFUSED = Metric(
     "receiver_deliveries_refused_total",
     Type.COUNTER,
     ("source", "reason"),
-    'Requests that were turned away; those for no source that is configured, too large or no POST as source "-".',
+    'Requests that were turned away; those for no source that is configured, too large, no POST, not HTTP, or for which '
+    'there was no place as source "-".',
 )
 EVENTS = Metric(
     "receiver_events_total",
@@ -118,13 +119,16 @@ OVERDUE_SECONDS = Metric(
     "receiver_oldest_due_dispatch_seconds",
     Type.GAUGE,
     ("handler",),
-    "For how long the oldest pending one has been due.",
+    "For how long the oldest pending one has been due; left out while the handler is paused.",
 )
 PARKED = Metric("receiver_handler_parked", Type.GAUGE, ("handler",), "1 for each handler that is parked.")
 JOBS_OPEN = Metric("receiver_jobs_open", Type.GAUGE, ("source",), "Jobs that have not ended.")
 JOBS_OVERDUE = Metric("receiver_jobs_overdue", Type.GAUGE, ("source",), "Open jobs whose poll is due.")
 JOB_SECONDS = Metric(
-    "receiver_oldest_due_poll_seconds", Type.GAUGE, ("source",), "For how long the oldest of these polls has been due."
+    "receiver_oldest_due_poll_seconds",
+    Type.GAUGE,
+    ("source",),
+    "For how long the oldest of these polls has been due; left out while the source is paused or has no API key.",
 )
 REQUESTS_LEFT = Metric(
     "receiver_requests_left", Type.GAUGE, ("source",), "Requests that the source's budget allows at this moment."
@@ -134,7 +138,7 @@ MISSED = Metric(
     "receiver_webhooks_missed_ratio",
     Type.GAUGE,
     ("source",),
-    "Of the newest jobs that ended, the share whose webhook never came, from 0 to 1; only where that is known.",
+    "Of the newest jobs that ended, the share whose webhook never came, from 0 to 1; where 20 or more are known.",
 )
 QUIET = Metric(
     "receiver_webhooks_quiet",
