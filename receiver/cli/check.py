@@ -18,6 +18,7 @@ from receiver.masking import mask_password
 from receiver.models import Budget
 from receiver.outbound import ProviderClient
 from receiver.routing import Handler
+from receiver.units import written
 
 _MASK = "**********"
 
@@ -103,7 +104,7 @@ def _shown(value: object) -> object:
         case SecretStr():
             return _MASK
         case timedelta():
-            return f"{value.total_seconds():g}s"
+            return written(value)
         case Budget():
             return f"{value.count} in {value.per.total_seconds():g}s"
         case list() | tuple():

@@ -65,7 +65,11 @@ def init(folder: Path, names: tuple[str, ...]) -> None:
             **handler_files(_HANDLER, folder / _HANDLERS_FOLDER),
         }
     )
-    click.echo("next: copy .env.example to .env and fill it in; then `receiver check` and `receiver serve`", err=True)
+    click.echo(
+        "next: copy .env.example to .env, fill it in and take it in with `set -a; . ./.env; set +a`; "
+        "then `receiver check` and `receiver serve`",
+        err=True,
+    )
 
 
 COMMANDS = (init,)
