@@ -2,18 +2,19 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from receiver import clock
-from receiver.config import AlertsConfig
+from receiver.config import AlertsConfig, HandlerConfig
 from receiver.errors import ConfigError, RequestFailed, StoreUnavailable
 from receiver.inbox import Source
 from receiver.models import Alert
 from receiver.outbound import people
 from receiver.store import Store
-from receiver.store.figures import HandlerFigures, Refused, SourceFigures, WebhookHealth
+from receiver.store.figures import FEWEST_ENDS, HandlerFigures, Refused, SourceFigures, WebhookHealth
 
 _log = logging.getLogger(__name__)
 
@@ -21,9 +22,8 @@ _EVERY = timedelta(minutes=1)
 _LOOK_EVERY = 10.0
 # What comes and goes is told as one.
 _CALM = timedelta(minutes=5)
+# All URLs together: the next turn, which another node may take, begins when that is over.
 _TELL_WITHIN = timedelta(seconds=30)
-# A share of fewer jobs says little.
-_FEWEST_JOBS = 20
 _SKEW_SINCE = timedelta(minutes=15)
 _REFUSED_SINCE = timedelta(hours=1)
 
@@ -52,21 +52,29 @@ def check(config: AlertsConfig) -> None:
         raise ConfigError(f"alerts.urls: {error}") from None
 
 
-def firing(store: Store, sources: Mapping[str, Source], config: AlertsConfig) -> dict[str, str]:
-    """What is wrong now: a line for people by cause.
+def firing(
+    store: Store, sources: Mapping[str, Source], handlers: Mapping[str, HandlerConfig], config: AlertsConfig
+) -> dict[str, str]:
+    """What is wrong now: a line for people by cause. What waits for handlers that are switched off may wait.
 
     Raises:
         StoreUnavailable: nobody knows.
     """
-    return dict(_causes(store, sources, config))
+    return dict(_causes(store, sources, handlers, config))
 
 
-def watch(store: Store, sources: Mapping[str, Source], config: AlertsConfig, stopped: threading.Event) -> None:
+def watch(
+    store: Store,
+    sources: Mapping[str, Source],
+    handlers: Mapping[str, HandlerConfig],
+    config: AlertsConfig,
+    stopped: threading.Event,
+) -> None:
     """Look once a minute and tell people, until stopped. Of all who do this with one store, one has the turn."""
     while not stopped.is_set():
         try:
             if store.claim_turn("alerts", every=_EVERY):
-                tell(store, update(store, firing(store, sources, config), clock.now()), config)
+                tell(store, update(store, firing(store, sources, handlers, config), clock.now()), config)
         except StoreUnavailable as error:
             _log.warning("alerts are not looked for; trying again later", extra={"error": str(error)})
         except Exception:
@@ -86,6 +94,8 @@ def update(store: Store, wrong: Mapping[str, str], now: datetime) -> Changes:
     for alert in alerts:
         if alert != known.get(alert.cause):
             store.keep_alert(alert)
+        if alert.cause not in known:
+            _log.warning("alert", extra={"cause": alert.cause, "summary": alert.summary})
     return Changes(
         begun=tuple(alert for alert in alerts if alert.told_at is None and alert.over_at is None),
         ended=tuple(alert for alert in alerts if alert.over_at is not None and now - alert.over_at >= _CALM),
@@ -93,11 +103,7 @@ def update(store: Store, wrong: Mapping[str, str], now: datetime) -> Changes:
 
 
 def tell(store: Store, changes: Changes, config: AlertsConfig) -> None:
-    """Tell everybody, in one text, and note it. Whom that did not reach is told with the next look."""
-    for alert in changes.begun:
-        _log.warning("alert", extra={"cause": alert.cause, "summary": alert.summary})
-    for alert in changes.ended:
-        _log.info("alert is over", extra={"cause": alert.cause})
+    """Tell everybody, in one text, and note it; if that reached nobody at all, the next look tells it again."""
     ended = [alert for alert in changes.ended if alert.told_at is not None]
     if (changes.begun or ended) and not _told(config, *_text(changes.begun, ended)):
         return
@@ -106,14 +112,17 @@ def tell(store: Store, changes: Changes, config: AlertsConfig) -> None:
         store.keep_alert(replace(alert, told_at=now))
     for alert in changes.ended:
         store.drop_alert(alert.cause)
+        _log.info("alert is over", extra={"cause": alert.cause})
 
 
 def _told(config: AlertsConfig, title: str, body: str) -> bool:
     """Whether it has reached somebody, if there is anybody to tell."""
-    reached = 0
+    reached, ends_at = 0, time.monotonic() + _TELL_WITHIN.total_seconds()
     for number, url in enumerate(config.urls, start=1):
+        # One that is slow leaves less for those after it, but always something.
+        within = timedelta(seconds=max(ends_at - time.monotonic(), 1)) / (len(config.urls) - number + 1)
         try:
-            people.tell(url.get_secret_value(), title, body, kind="warning", within=_TELL_WITHIN)
+            people.tell(url.get_secret_value(), title, body, kind="warning", within=within)
             reached += 1
         except (RequestFailed, ValueError) as error:
             _log.warning("an alert did not arrive", extra={"url": number, "error": str(error)})
@@ -129,13 +138,15 @@ def _text(begun: Sequence[Alert], ended: Sequence[Alert]) -> tuple[str, str]:
 # What is wrong
 
 
-def _causes(store: Store, sources: Mapping[str, Source], config: AlertsConfig) -> Iterator[tuple[str, str]]:
+def _causes(
+    store: Store, sources: Mapping[str, Source], handlers: Mapping[str, HandlerConfig], config: AlertsConfig
+) -> Iterator[tuple[str, str]]:
     figures, now = store.figures(), clock.now()
     if _older(figures.oldest_unrouted_at, config.backlog_age, now):
         count = figures.unrouted_count
         yield "backlog", f"{count} events wait to be routed: does `receiver work` run?"
     for handler in figures.handlers:
-        yield from _of_handler(handler, config, now)
+        yield from _of_handler(handler, _runs(handler.handler, handlers), config, now)
     for source in figures.sources:
         yield from _of_jobs(source, sources.get(source.source), store, config, now)
     for health in store.webhook_health(sources):
@@ -143,13 +154,21 @@ def _causes(store: Store, sources: Mapping[str, Source], config: AlertsConfig) -
     yield from _of_refusals(store, config, now)
 
 
-def _of_handler(handler: HandlerFigures, config: AlertsConfig, now: datetime) -> Iterator[tuple[str, str]]:
+def _runs(name: str, handlers: Mapping[str, HandlerConfig]) -> bool:
+    """Whether the handler is switched on: it has the name of its table, and a module's function follows a dot."""
+    table = handlers.get(name.partition(".")[0])
+    return table is not None and table.enabled
+
+
+def _of_handler(handler: HandlerFigures, runs: bool, config: AlertsConfig, now: datetime) -> Iterator[tuple[str, str]]:
     name = handler.handler
     if handler.dead_count >= config.dead_letters:
         yield (
             f"dead-letters {name}",
             f"{name} has {handler.dead_count} dead letters: see `receiver dispatches --state dead --handler {name}`",
         )
+    if not runs:
+        return
     if handler.parked_until is not None:
         yield (
             f"parked {name}",
@@ -179,21 +198,22 @@ def _of_jobs(
 
 
 def _of_webhooks(health: WebhookHealth, source: Source, config: AlertsConfig) -> Iterator[tuple[str, str]]:
-    name, share = health.source, health.missed_share
+    # One cause for both, for at some shares of missed webhooks now this is so and now that.
+    cause, name, share = f"webhooks {health.source}", health.source, health.missed_share
     if health.went_quiet:
         yield (
-            f"quiet {name}",
+            cause,
             f"no webhook came for the last {health.missed_in_a_row} jobs of {name}: "
             f"is the callback URL right, and can its provider reach it?",
         )
     elif (
         share is not None
         and share >= config.missed_share
-        and health.ended_count >= _FEWEST_JOBS
+        and health.ended_count >= FEWEST_ENDS
         and (health.came or source.expects_webhooks)
     ):
         yield (
-            f"missed {name}",
+            cause,
             f"the webhooks of {health.missed_count} of the last {health.ended_count} jobs of {name} never came",
         )
 

@@ -23,8 +23,8 @@ from receiver.store import Store, sqlite_file
 from receiver.store.figures import Worker
 
 _EXAMINE_WITHIN = timedelta(seconds=10)
-# The reconcile loop takes the turn of looking for alerts every minute.
-_LOOP_IS_SILENT = timedelta(minutes=3)
+# A loop looks for alerts every minute; without one, cron should make a pass as often.
+_LONGEST_SILENCE = timedelta(minutes=3)
 _SHORTEST_SECRET = 16
 # Those of the README and of providers' documentation.
 _SAMPLES = frozenset(
@@ -84,7 +84,7 @@ def examine(
     if trouble is not None:
         yield Finding(f"engine {config.engine}", State.WRONG, trouble)
     yield from _processes(store, config, handlers)
-    wrong = alerts.firing(store, sources, config.alerts)
+    wrong = alerts.firing(store, sources, config.handlers, config.alerts)
     yield from (Finding("figures", State.WRONG, summary) for summary in wrong.values())
     if not wrong:
         yield Finding("figures", State.OK, "no dead letters, nothing waits for too long, webhooks come as they should")
@@ -209,15 +209,18 @@ def _processes(store: Store, config: Config, handlers: Sequence[Handler]) -> Ite
     now = clock.now()
     for worker in store.workers():
         yield _worker(worker, now)
-    looked_at = store.last_turns().get("alerts")
-    if looked_at is None or now - looked_at > _LOOP_IS_SILENT:
+    lately = {name for name, taken_at in store.last_turns().items() if now - taken_at <= _LONGEST_SILENCE}
+    if "alerts" in lately:
+        yield Finding("reconcile", State.OK, "its loop runs")
+    elif any(name.startswith("reconcile:") for name in lately):
+        text = "single passes are made; for alerts start `receiver serve`, or `receiver reconcile --every 2s`"
+        yield Finding("reconcile", State.ODD, text)
+    else:
         yield Finding(
             "reconcile",
             State.WRONG if config.sources else State.ODD,
             "its loop does not run: nobody asks about open jobs, and no alert is told; start `receiver serve`",
         )
-    else:
-        yield Finding("reconcile", State.OK, "its loop runs")
     names = {handler.name for handler in handlers}
     for name, count in store.waiting().items():
         if name not in names:

@@ -127,6 +127,6 @@ class NotFound(RequestFailed):
 
 
 class OutcomeUnknown(RequestFailed):
-    """The answer to a create call was lost, or cannot be read: a job may exist. The intent is kept."""
+    """A create call's answer was lost, cannot be read or could not be recorded: a job may exist. The intent is kept."""
 
     retry = False

@@ -14,7 +14,7 @@ from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.metrics import Metric
 from receiver.store import Store
-from receiver.store.figures import HandlerFigures, SourceFigures, WebhookHealth
+from receiver.store.figures import FEWEST_ENDS, HandlerFigures, SourceFigures, WebhookHealth
 
 __all__ = ["CONTENT_TYPE", "exposition"]
 
@@ -69,7 +69,7 @@ def _read(store: Store, sources: Mapping[str, Source]) -> _Samples:
     for handler in figures.handlers:
         yield from _handler(handler, now)
     for source in figures.sources:
-        yield from _source(source, now)
+        yield from _source(source, sources.get(source.source), now)
     for name, asked in sources.items():
         if asked.askable:
             yield metrics.REQUESTS_LEFT, (name,), asked.requests_left(store)
@@ -82,21 +82,24 @@ def _handler(handler: HandlerFigures, now: datetime) -> _Samples:
     yield metrics.DISPATCHES, (name, "pending"), handler.waiting_count
     yield metrics.DISPATCHES, (name, "running"), handler.running_count
     yield metrics.DISPATCHES, (name, "dead"), handler.dead_count
-    yield metrics.OVERDUE_SECONDS, (name,), _age(handler.oldest_waiting_at, now)
+    if handler.paused_at is None:
+        yield metrics.OVERDUE_SECONDS, (name,), _age(handler.oldest_waiting_at, now)
     yield metrics.PARKED, (name,), handler.parked_until is not None
 
 
-def _source(source: SourceFigures, now: datetime) -> _Samples:
+def _source(source: SourceFigures, configured: Source | None, now: datetime) -> _Samples:
     name = source.source
     yield metrics.JOBS_OPEN, (name,), source.open_count
     yield metrics.JOBS_OVERDUE, (name,), source.overdue_count
-    yield metrics.JOB_SECONDS, (name,), _age(source.oldest_overdue_at, now)
+    if configured is not None and configured.askable and source.paused_at is None:
+        yield metrics.JOB_SECONDS, (name,), _age(source.oldest_overdue_at, now)
     yield metrics.QUARANTINE, (name,), source.quarantine_count
 
 
 def _webhooks(health: WebhookHealth, source: Source) -> _Samples:
     if health.missed_share is not None and (source.expects_webhooks or health.came):
-        yield metrics.MISSED, (health.source,), health.missed_share
+        if health.ended_count >= FEWEST_ENDS:
+            yield metrics.MISSED, (health.source,), health.missed_share
         yield metrics.QUIET, (health.source,), health.went_quiet
     if health.last_webhook_at is not None:
         yield metrics.LAST_WEBHOOK, (health.source,), health.last_webhook_at.timestamp()

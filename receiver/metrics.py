@@ -55,8 +55,8 @@ REFUSED = Metric(
     "receiver_deliveries_refused_total",
     Type.COUNTER,
     ("source", "reason"),
-    'Requests that were turned away; those for no source that is configured, too large, no POST, not HTTP, or for which '
-    'there was no place as source "-".',
+    "Requests that were turned away; those for no source that is configured, too large, no POST, not HTTP, or for "
+    'which there was no place as source "-".',
 )
 EVENTS = Metric(
     "receiver_events_total",

@@ -63,9 +63,10 @@ class Receiver:
             ConfigError: the source has no API key.
             InvalidBody: the body lacks a required field, or the metadata is not JSON; nothing was sent.
             RateLimited: nothing was created; `retry_after` says when to try again.
-            OutcomeUnknown: a job may have been created; the intent is kept, and the text says what to do.
+            OutcomeUnknown: a job may have been created, or was and could not be recorded; the intent is kept, and the
+                text says what to do.
             RequestFailed: nothing was created; the text has the provider's own message.
-            StoreUnavailable: nothing was sent; or what was created could not be recorded, and the text says so.
+            StoreUnavailable: nothing was sent.
         """
         return submit.submit(
             self._source(source),

@@ -48,8 +48,8 @@ def submit(
         ConfigError: the source has no API key.
         InvalidBody: a required field is missing; nothing was sent.
         RequestFailed: nothing was created; the text has the provider's own message.
-        OutcomeUnknown: a job may have been created; the intent is kept.
-        StoreUnavailable: nothing was sent, or what was created could not be recorded and the text says so.
+        OutcomeUnknown: a job may have been created, or was and could not be recorded; the intent is kept.
+        StoreUnavailable: nothing was sent.
     """
     provider = source.provider
     if kind not in provider.create_calls:
@@ -78,7 +78,7 @@ def submit(
     try:
         return store.settle(intent, created, schedules=source.schedules)
     except StoreUnavailable as error:
-        raise StoreUnavailable(_by_hand(source, intent, created, error)) from error
+        raise OutcomeUnknown(_by_hand(source, intent, created, error)) from error
 
 
 def _check(body: Mapping[str, Any]) -> None:

@@ -1,18 +1,21 @@
 """What people are told when something is wrong: once, and once when it is over."""
 
 import json
+import socket
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from receiver import alerts, clock
-from receiver.config import AlertsConfig, from_tables
+from receiver.config import AlertsConfig, HandlerConfig, from_tables
 from receiver.errors import ConfigError
 from receiver.inbox import Source
 from receiver.models import Alert, Budget, Via
 from receiver.providers.creativeai import CreativeAI
+from receiver.store.figures import NEWEST_ENDS
 from tests import aging
 from tests.scripted import Answer, Scripted, always, in_turn
 from tests.store.contract import (
@@ -35,12 +38,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 NOW = clock.now()
 MINUTE = timedelta(minutes=1)
 CONFIG = AlertsConfig()
+HANDLERS = {"archive": HandlerConfig(), "notify": HandlerConfig(enabled=False)}
 SOURCES = {SOURCE: Source(SOURCE, CreativeAI(secrets=["secret"], api_key="key"), budget=Budget(1, timedelta(hours=1)))}
+UNREACHABLE = "json://127.0.0.1:9/a-secret-of-the-url"
 WRONG = {"dead-letters archive": "archive has 1 dead letters"}
 
 
 def causes(store, sources=SOURCES, **settings):
-    return list(alerts.firing(store, sources, AlertsConfig(**settings)))
+    return list(alerts.firing(store, sources, HANDLERS, AlertsConfig(**settings)))
 
 
 def told_by(store, *ways):
@@ -80,6 +85,13 @@ def test_a_dispatch_that_waits_for_too_long_is_a_backlog(store, age):
     age(601)
 
     assert causes(store) == ["backlog archive"]
+
+
+def test_what_waits_for_a_handler_that_is_switched_off_may_wait(store, age):
+    dispatch(store, an_event(), handlers=["notify", "gone"])
+    age(601)
+
+    assert causes(store) == []
 
 
 def test_a_dispatch_that_waits_for_a_moment_is_none(store, age):
@@ -123,13 +135,30 @@ def test_polls_that_are_overdue_say_whether_the_budget_is_spent(store, age, spen
 def test_a_source_that_went_quiet_is_a_cause(store):
     told_by(store, Via.WEBHOOK, *[Via.POLL] * 5)
 
-    assert causes(store) == [f"quiet {SOURCE}"]
+    assert causes(store) == [f"webhooks {SOURCE}"]
+
+
+def test_a_source_stays_quiet_when_all_jobs_looked_at_were_missed(store):
+    told_by(store, Via.WEBHOOK, *[Via.POLL] * NEWEST_ENDS)
+
+    [summary] = alerts.firing(store, SOURCES, HANDLERS, CONFIG).values()
+    assert summary.startswith(f"no webhook came for the last {NEWEST_ENDS} jobs")
+
+
+def test_misses_in_a_row_and_misses_in_between_are_one_cause(store):
+    told_by(store, *[Via.WEBHOOK] * 15)
+    found = []
+    for number, via in enumerate([*[Via.POLL] * 5, Via.WEBHOOK] * 2):
+        store.receive(a_record(an_event(f"later_{number}"), via=via))
+        found.append(causes(store))
+
+    assert found[4:] == [[f"webhooks {SOURCE}"]] * 8
 
 
 def test_a_share_of_missed_webhooks_is_a_cause(store):
     told_by(store, *[Via.POLL, Via.WEBHOOK, Via.WEBHOOK, Via.WEBHOOK] * 5)
 
-    assert causes(store) == [f"missed {SOURCE}"]
+    assert causes(store) == [f"webhooks {SOURCE}"]
 
 
 def test_a_share_of_few_jobs_says_nothing(store):
@@ -258,11 +287,38 @@ def test_of_an_end_nobody_hears_who_heard_of_no_beginning(store):
 
 
 def test_the_log_tells_it_without_the_url(store, caplog):
-    alerts.tell(store, begun("one"), config("json://127.0.0.1:9/a-secret-of-the-url"))
+    alerts.tell(store, alerts.update(store, {"one": "one is wrong"}, NOW), config(UNREACHABLE))
 
     assert [record.cause for record in caplog.records if record.message == "alert"] == ["one"]
     assert "a-secret-of-the-url" not in caplog.text
     assert "an alert did not arrive" in caplog.text
+
+
+def test_the_log_tells_it_once_even_if_nobody_can_be_told(store, caplog):
+    for _ in range(3):
+        alerts.tell(store, alerts.update(store, WRONG, NOW), config(UNREACHABLE))
+
+    assert [record.message for record in caplog.records].count("alert") == 1
+
+
+def test_what_reached_one_is_told_to_no_other_again(store):
+    with Scripted(always(Answer())) as server:
+        for _ in range(2):
+            alerts.tell(store, alerts.update(store, WRONG, NOW), config(UNREACHABLE, hook(server)))
+
+    assert len(server.asked) == 1
+
+
+def test_has_told_all_before_the_next_turn(store, monkeypatch):
+    monkeypatch.setattr("receiver.alerts._TELL_WITHIN", timedelta(seconds=2))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"json://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        alerts.tell(store, begun("one"), config(*[url] * 6))
+        took = time.monotonic() - began
+
+    # At a second for each URL it would be 6.
+    assert took < 4
 
 
 def test_of_several_loops_one_tells(store):
@@ -270,7 +326,8 @@ def test_of_several_loops_one_tells(store):
     stopped = threading.Event()
     with Scripted(always(Answer())) as server:
         watching = config(hook(server))
-        loops = [threading.Thread(target=alerts.watch, args=(store, SOURCES, watching, stopped)) for _ in range(3)]
+        watched = (store, SOURCES, HANDLERS, watching, stopped)
+        loops = [threading.Thread(target=alerts.watch, args=watched) for _ in range(3)]
         for loop in loops:
             loop.start()
         eventually(lambda: store.alerts() and store.alerts()[0].told_at)

@@ -23,6 +23,8 @@ from tests.watch import eventually
 
 SOURCES = {SOURCE: Source(SOURCE, CreativeAI(secrets=["secret"], api_key="key"), budget=Budget(10, timedelta(hours=1)))}
 
+LATE = {"receiver_oldest_due_dispatch_seconds", "receiver_oldest_due_poll_seconds"}
+
 COUNT = """
 import sys
 from datetime import UTC, datetime
@@ -235,6 +237,9 @@ def everything(store):
     track(store, "open", schedule=DUE)
     store.quarantine(refusals(3), max_count=10)
     store.spend(SOURCE, budget=Budget(10, timedelta(hours=1)), learn=False)
+    for number in range(16):
+        [event] = store.receive(a_record(an_event(f"earlier_{number}"))).events
+        store.route({event.id: []})
 
 
 def test_every_gauge_is_told(store):
@@ -256,15 +261,38 @@ def test_tells_what_the_store_knows(store):
     assert samples["receiver_jobs_overdue", SOURCE] == 1
     assert samples["receiver_requests_left", SOURCE] == 9
     assert samples["receiver_quarantine", SOURCE] == 3
-    assert samples["receiver_webhooks_missed_ratio", SOURCE] == 0.25
+    assert samples["receiver_webhooks_missed_ratio", SOURCE] == 0.05
 
 
 def test_a_source_that_expects_no_webhooks_misses_none(store):
-    store.receive(a_record(an_event(), via=Via.POLL))
+    for number in range(20):
+        store.receive(a_record(an_event(f"job_{number}"), via=Via.POLL))
 
     samples = told(store, sources={SOURCE: Source(SOURCE, CreativeAI(api_key="key"))})
 
     assert "receiver_webhooks_missed_ratio" not in names(samples)
+
+
+def test_the_share_of_few_jobs_is_not_told(store):
+    store.receive(a_record(an_event(), via=Via.POLL))
+
+    assert "receiver_webhooks_missed_ratio" not in names(told(store))
+
+
+def test_what_is_paused_is_not_late(store):
+    everything(store)
+    store.pause_handler("archive", paused=True)
+    store.pause_source(SOURCE, paused=True)
+
+    assert LATE & names(told(store)) == set()
+
+
+def test_jobs_that_nobody_can_ask_about_are_not_late(store):
+    track(store, "open", schedule=DUE)
+
+    samples = told(store, sources={SOURCE: Source(SOURCE, CreativeAI(secrets=["secret"]))})
+
+    assert LATE & names(samples) == set()
 
 
 def test_without_the_store_tells_what_was_counted(database, directory):

@@ -198,6 +198,14 @@ def test_it_says_where_webhooks_go(running):
     assert f"webhooks of creativeai: {running.url}/webhooks/creativeai" in running.log
 
 
+def test_it_says_so_of_no_source_whose_provider_sends_none(tmp_path):
+    receiver = Running(tmp_path, '[sources.quiet]\nprovider = "kpainter"\napi_key = "key"')
+    with receiver.serving():
+        pass
+
+    assert "webhooks of quiet" not in receiver.log
+
+
 def test_a_port_that_is_taken_is_an_error(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

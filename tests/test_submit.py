@@ -395,7 +395,7 @@ class TestWhatNobodyKnows:
             provider.answer = lambda path: locked.enter_context(flock_held(database)) or ACCEPTED
             with (
                 contextlib.closing(SQLiteStore(database, timeout=SOON)) as store,
-                pytest.raises(StoreUnavailable, match="created, but not recorded") as failure,
+                pytest.raises(OutcomeUnknown, match="created, but not recorded") as failure,
             ):
                 submit_to(source, store)
 
@@ -407,7 +407,7 @@ class TestWhatNobodyKnows:
             provider.answer = lambda path: locked.enter_context(flock_held(database)) or hostile
             with (
                 contextlib.closing(SQLiteStore(database, timeout=SOON)) as store,
-                pytest.raises(StoreUnavailable) as failure,
+                pytest.raises(OutcomeUnknown) as failure,
             ):
                 submit_to(source, store)
 
@@ -442,7 +442,7 @@ def test_a_batch_that_could_not_be_recorded_can_be_tracked_by_hand(provider, dat
         provider.answer = lambda path: locked.enter_context(flock_held(database)) or created
         with (
             contextlib.closing(SQLiteStore(database, timeout=SOON)) as store,
-            pytest.raises(StoreUnavailable) as failure,
+            pytest.raises(OutcomeUnknown) as failure,
         ):
             submit_to(source, store, kind="batch", body={"prompts": ["one"]}, metadata={"order": 17})
     config = from_tables(

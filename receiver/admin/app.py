@@ -6,6 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from receiver import logs, plugins
 from receiver.admin import api, headers, pages, problems, scrape, sign_in
 from receiver.admin.extension import NAME, Admin
+from receiver.admin.scrapers import Scrapers
 from receiver.admin.stream import Stream
 from receiver.admin.tries import Tries
 from receiver.config import Config, load
@@ -43,6 +44,7 @@ def create_app(config: Config | None = None) -> Flask:
         store=store,
         receiver=receiver,
         tries=Tries(),
+        scrapers=Scrapers(),
         # A stream holds a thread for as long as it lasts.
         stream=Stream(store, most=config.admin.threads // 2),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from receiver.admin.scrapers import Scrapers
 from receiver.admin.stream import Stream
 from receiver.admin.tries import Tries
 from receiver.config import Config
@@ -26,6 +27,7 @@ class Admin:
     store: Store
     receiver: Receiver
     tries: Tries
+    scrapers: Scrapers
     stream: Stream
 
     @property

@@ -1,9 +1,12 @@
 """`/metrics`, for Prometheus."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from receiver import tokens
 from receiver.admin import access
 from receiver.admin.extension import admin
+from receiver.admin.problems import Problem
+from receiver.errors import StoreUnavailable
 from receiver.exposition import CONTENT_TYPE, exposition
 from receiver.models import Scope
 
@@ -15,7 +18,27 @@ def metrics() -> Response:
     """All metrics of this node and of the store; to whoever asks, if `metrics.open` says so."""
     config = admin().config
     if not config.metrics.open:
-        access.identify()
-        access.require(Scope.READ)
+        _refuse_strangers()
     told = exposition(admin().store, admin().sources, config.metrics_directory)
     return Response(told, content_type=CONTENT_TYPE)
+
+
+def _refuse_strangers() -> None:
+    """Go on only for whoever may read; while the store cannot say who that is, for those who just now might.
+
+    Raises:
+        Problem: 401 or 403.
+        StoreUnavailable: it cannot be said.
+    """
+    scrapers, token_digest = admin().scrapers, tokens.digest(request.headers.get("Authorization", ""))
+    try:
+        access.identify()
+        access.require(Scope.READ)
+    except Problem:
+        scrapers.refused(token_digest)
+        raise
+    except StoreUnavailable:
+        if not scrapers.known(token_digest):
+            raise
+    else:
+        scrapers.let_in(token_digest)

@@ -12,6 +12,7 @@ from receiver.store.base import Page, Row
 
 _PAGE = 100
 _MOST_AT_ONCE = 1000
+_LOOK_BACK = 200
 _POSITION = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 
 
@@ -64,6 +65,7 @@ class Stream:
         self._silence = silence.total_seconds()
         self._places = threading.BoundedSemaphore(most)
         self._listening = 0
+        self._looking = False
         self._newest = Position(0, 0)
         self._stopped = False
         self._changed = threading.Condition()
@@ -76,7 +78,9 @@ class Stream:
             return False
         with self._changed:
             self._listening += 1
-            if self._listening == 1:
+            # The last look may go on for a moment after everybody left: it serves whoever comes meanwhile.
+            if not self._looking:
+                self._looking = True
                 threading.Thread(target=self._look, name="stream", daemon=True).start()
         return True
 
@@ -93,8 +97,10 @@ class Stream:
         """
         try:
             position = after or self._find_newest()
+            events = _Listing(self._store.list_events, position.event_id)
+            dispatches = _Listing(self._store.list_dispatches, position.dispatch_id)
             while True:
-                for news in self._since(position):
+                for news in _untold(events, dispatches, position):
                     position = news.position
                     yield news
                 quiet = not self._wait_for_news(position)
@@ -124,6 +130,7 @@ class Stream:
                 self._newest, self._stopped = newest, self.stopping()
                 self._changed.notify_all()
                 if not self._listening:
+                    self._looking = False
                     return
 
     def _is_news(self, told: Position) -> bool:
@@ -133,27 +140,49 @@ class Stream:
         events, dispatches = self._store.list_events(limit=1).rows, self._store.list_dispatches(limit=1).rows
         return Position(events[0]["id"] if events else 0, dispatches[0]["id"] if dispatches else 0)
 
-    def _since(self, position: Position) -> Iterator[News]:
-        events, some = _newer(self._store.list_events, position.event_id)
-        dispatches, more = _newer(self._store.list_dispatches, position.dispatch_id)
-        if some or more:
-            yield News("gap", position, {"after": str(position)})
-        for row in events:
-            position = replace(position, event_id=row["id"])
-            yield News("event", position, row)
-        for row in dispatches:
-            position = replace(position, dispatch_id=row["id"])
-            yield News("dispatch", position, row)
+
+class _Listing:
+    """One list, as a listener is told it.
+
+    An id is taken before the commit, so on PostgreSQL a row may become visible when greater ids are told already.
+    """
+
+    def __init__(self, rows_before: Callable[..., Page], after: int) -> None:
+        """`after` is the id that was told last."""
+        self._rows_before = rows_before
+        self._after = after
+        self._told = {row["id"] for row in self._newest() if row["id"] <= after}
+
+    def untold(self) -> tuple[list[Row], bool]:
+        """What is new, oldest first, and whether there is so much that the oldest is left out."""
+        rows = self._newest()
+        left_out = len(rows) >= _MOST_AT_ONCE and rows[-1]["id"] > self._after
+        untold = [row for row in rows if row["id"] not in self._told]
+        self._after = max([self._after, *(row["id"] for row in untold)])
+        self._told = {row["id"] for row in rows if row["id"] > self._after - _LOOK_BACK}
+        return untold[::-1], left_out
+
+    def _newest(self) -> list[Row]:
+        """The rows after the id that was told last, and those shortly before it; newest first."""
+        found, before = list[Row](), None
+        while len(found) < _MOST_AT_ONCE:
+            page = self._rows_before(limit=_PAGE, before=before)
+            near = [row for row in page.rows if row["id"] > self._after - _LOOK_BACK]
+            found += near
+            before = page.next
+            if before is None or len(near) < len(page.rows):
+                break
+        return found
 
 
-def _newer(rows_before: Callable[..., Page], after: int) -> tuple[list[Row], bool]:
-    """The rows after that id, oldest first, and whether there are so many that the oldest are left out."""
-    found, before = list[Row](), None
-    while len(found) < _MOST_AT_ONCE:
-        page = rows_before(limit=_PAGE, before=before)
-        newer = [row for row in page.rows if row["id"] > after]
-        found += newer
-        before = page.next
-        if before is None or len(newer) < len(page.rows):
-            return found[::-1], False
-    return found[::-1], True
+def _untold(events: _Listing, dispatches: _Listing, position: Position) -> Iterator[News]:
+    new_events, some = events.untold()
+    new_dispatches, more = dispatches.untold()
+    if some or more:
+        yield News("gap", position, {"after": str(position)})
+    for row in new_events:
+        position = replace(position, event_id=max(row["id"], position.event_id))
+        yield News("event", position, row)
+    for row in new_dispatches:
+        position = replace(position, dispatch_id=max(row["id"], position.dispatch_id))
+        yield News("dispatch", position, row)

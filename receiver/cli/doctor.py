@@ -45,7 +45,7 @@ def alerts(as_json: bool) -> None:
     """List what is wrong now: what `[alerts]` tells people, whether they were told already or not."""
     config = loaded_config()
     with opened_store(config) as store:
-        wrong = alarms.firing(store, plugins.sources(config), config.alerts)
+        wrong = alarms.firing(store, plugins.sources(config), config.handlers, config.alerts)
         known = {alert.cause: alert for alert in store.alerts()}
     rows = [_row(cause, summary, known.get(cause)) for cause, summary in wrong.items()]
     if as_json:

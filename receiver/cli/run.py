@@ -57,8 +57,9 @@ def serve() -> None:
     config = _prepared()
     every = f"{config.reconcile.every.total_seconds():g}s"
     admin_too = {"admin": _this("admin")} if config.admin.enabled else {}
-    for source in config.sources:
-        click.echo(f"webhooks of {source}: http://{config.web.bind}/webhooks/{source}", err=True)
+    for source in plugins.sources(config).values():
+        if source.provider.sends_webhooks:
+            click.echo(f"webhooks of {source.name}: http://{config.web.bind}/webhooks/{source.name}", err=True)
     if not config.sources:
         click.echo("no sources are configured, so every webhook will be refused; see `receiver check`", err=True)
     with metrics.shared(config.metrics_directory) as directory:
@@ -244,7 +245,7 @@ def _reconcile_until_stopped(
 ) -> None:
     """Pass after pass, each source at its own pace: one whose provider is slow holds up no other."""
     _on_stop(stopped.set)
-    alarmed = (store, plugins.sources(config), config.alerts, stopped)
+    alarmed = (store, plugins.sources(config), config.handlers, config.alerts, stopped)
     threads = [
         threading.Thread(target=prune_now_and_then, args=(store, config.retention, stopped), name="prune"),
         threading.Thread(target=alerts.watch, args=alarmed, name="alerts"),

@@ -145,6 +145,8 @@ class Selection:
     """Of dead letters: one of these handlers'."""
     error: str | None = None
     """Of dead letters: a part of the error."""
+    first_line: str | None = None
+    """Of dead letters: what `rules.first_line` makes of the error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +216,8 @@ class DispatchFilter:
     replay_id: str | None = None
     error: str | None = None
     """Found as it is written in the error."""
+    first_line: str | None = None
+    """What `rules.first_line` makes of the error."""
 
 
 Filter = EventFilter | DeliveryFilter | RefusalFilter | JobFilter | DispatchFilter
@@ -306,8 +310,8 @@ class Store(ABC):
         """Take this dispatch, if `claim` would take it now. Whether it does or not, it waits in no queue any more."""
 
     @abstractmethod
-    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
-        """Extend the leases that are still ours."""
+    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> set[int]:
+        """Extend the leases that are still ours. Returns the ids of those dispatches."""
 
     @abstractmethod
     def give_back(self, claims: Iterable[Claim]) -> None:
@@ -342,8 +346,12 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def rescue(self, dispatch_id: int, *, worker: str, within: timedelta) -> bool:
-        """Free this dispatch, as `sweep` does, if this worker has it and its lease would end within that time.
+    def leased_until(self, dispatch_id: int, *, worker: str) -> datetime | None:
+        """When the lease ends by which this worker runs this dispatch; None if it does not."""
+
+    @abstractmethod
+    def rescue(self, dispatch_id: int, *, worker: str, leased_until: datetime) -> bool:
+        """Free this dispatch, as `sweep` does, if this worker has it and its lease still ends at that moment.
 
         For whoever has reason to think that the worker died: one that lives renews its lease.
         """
@@ -474,6 +482,7 @@ class Store(ABC):
         Jobs known only from hints or lists come last, and never get the second half of the budget: anybody can make up
         the first, and of the others there may be very many.
         With `learn`, what the provider's answers said overrules `budget`; else the lower of both counts.
+        Each job says when this was, by the database's clock.
         """
 
     @abstractmethod
@@ -505,7 +514,7 @@ class Store(ABC):
 
     @abstractmethod
     def due_jobs(self, source: str, *, limit: int) -> list[Job]:
-        """Open jobs whose poll is due, longest overdue first, without taking them."""
+        """Open jobs whose poll is due, longest overdue first, without taking them. Each says when this was."""
 
     @abstractmethod
     def count_due_jobs(self, source: str) -> int:
@@ -667,7 +676,14 @@ class Store(ABC):
 
     @abstractmethod
     def spending(self, *, since: datetime) -> list[Spending]:
-        """What jobs that ended since then cost, by source, kind and outcome; only among the `NEWEST_EVENTS`."""
+        """What jobs that ended since then cost, by source, kind and outcome; only among the `NEWEST_EVENTS`.
+
+        Of a job that ended twice, as what failed may succeed after all, only the last end counts.
+        """
+
+    @abstractmethod
+    def spending_since(self, *, since: datetime) -> datetime:
+        """From when on `spending` counts: later than it is asked for, if the `NEWEST_EVENTS` reach back less far."""
 
     @abstractmethod
     def workers(self) -> list[Worker]:

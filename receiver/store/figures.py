@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 NEWEST_ENDS = 200
 """Of how many ended jobs of each source the webhooks are judged."""
+FEWEST_ENDS = 20
+"""A share of fewer jobs says little."""
 NEWEST_DELIVERIES = 10_000
 """Among how many deliveries the last webhook of a source is looked for."""
 NEWEST_EVENTS = 10_000
 """How many events are looked at for how jobs ended lately."""
+FEW_EVENTS = 10_000
+"""Of a source with fewer, all are looked at for how its jobs ended; of one with more, only those among the newest."""
 NEWEST_COUNTED = 30_000
 """How many events are counted by the minute."""
 
@@ -105,8 +109,8 @@ class WebhookHealth:
 
     @property
     def came(self) -> bool:
-        """Whether at least one came."""
-        return self.missed_count < self.ended_count
+        """Whether at least one came, as far back as is looked."""
+        return self.last_webhook_at is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +199,7 @@ def worker_of(row: "Kept") -> Worker:
 
 def health_of(source: str, ends: "Sequence[Kept]", last: "Kept | None") -> WebhookHealth:
     """From the newest ends of jobs, newest first, and the newest webhook."""
+    ends = _last_of_each(ends)
     missed = [row["webhook_at"] is None for row in ends]
     delays = [
         (from_text(row["poll_at"]) - from_text(row["webhook_at"])).total_seconds()
@@ -203,6 +208,7 @@ def health_of(source: str, ends: "Sequence[Kept]", last: "Kept | None") -> Webho
     ]
     came = [row["webhook_at"] for row in ends if row["webhook_at"] is not None]
     came += [last["received_at"]] if last is not None else []
+    indirect = last is not None and last["verdict"] in ("hint", "incomplete") and last["received_at"] == max(came)
     return WebhookHealth(
         source=source,
         ended_count=len(ends),
@@ -210,14 +216,14 @@ def health_of(source: str, ends: "Sequence[Kept]", last: "Kept | None") -> Webho
         missed_in_a_row=missed.index(False) if False in missed else len(missed),
         median_delay=timedelta(seconds=median(delays)) if delays else None,
         last_webhook_at=from_text(max(came)) if came else None,
-        indirect=last is not None and last["verdict"] in ("hint", "incomplete"),
+        indirect=indirect,
     )
 
 
 def spending_of(ends: "Iterable[Kept]") -> list[Spending]:
     """From ends of jobs, newest first, those of which it is known what they cost."""
     jobs: defaultdict[tuple[str, str, str], list[tuple[str, float]]] = defaultdict(list)
-    for row in ends:
+    for row in _last_of_each(ends):
         credits = _credits(json.loads(row["data"]))
         if credits is not None:
             jobs[row["source"], row["kind"] or "", row["status"]].append((row["job_id"], credits))
@@ -232,6 +238,14 @@ def spending_of(ends: "Iterable[Kept]") -> list[Spending]:
         )
         for (source, kind, status), known in sorted(jobs.items())
     ]
+
+
+def _last_of_each(ends: "Iterable[Kept]") -> "list[Kept]":
+    """Of each job the last of its ends, which come newest first: what failed may have succeeded after all."""
+    last: dict[tuple[str, str], Kept] = {}
+    for row in ends:
+        last.setdefault((row["source"], row["job_id"]), row)
+    return list(last.values())
 
 
 def _joined(rows: "Iterable[Kept]", name: str) -> list[dict[str, Any]]:

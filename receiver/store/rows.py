@@ -81,7 +81,7 @@ def event_of(row: Kept) -> Event:
     )
 
 
-def job_of(row: Kept) -> Job:
+def job_of(row: Kept, *, asked_at: datetime | None = None) -> Job:
     return Job(
         source=row["source"],
         job_id=row["job_id"],
@@ -102,6 +102,7 @@ def job_of(row: Kept) -> Job:
         missing_count=row["missing_count"],
         incomplete_count=row["incomplete_count"],
         last_error=row["last_error"],
+        asked_at=asked_at,
     )
 
 
@@ -389,6 +390,7 @@ def selection_values(selection: Selection) -> dict[str, Any]:
         "since": selection.since and to_text(selection.since),
         "until": selection.until and to_text(selection.until),
         "error": selection.error,
+        "first_line": selection.first_line,
     }
 
 

@@ -1,4 +1,6 @@
-"""What every database decides alike: how much of a budget is left, and how long a handler stays parked."""
+"""What every database decides alike: how much of a budget is left, how long a handler stays parked, and what the
+first line of an error is.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +18,16 @@ UNTIL_ASKED = timedelta(days=1)
 _ON_ITS_WAY = timedelta(milliseconds=250)
 _FIRST_PARK = timedelta(seconds=30)
 _LONGEST_PARK = timedelta(minutes=10)
+_LONGEST_LINE = 200
+
+
+def first_line(error: str | None) -> str:
+    """What an error begins with, by which those with the same cause are found: at most 200 letters.
+
+    The databases cut errors in the same way, for `Selection.first_line`.
+    """
+    line = (error or "").replace("\r", "\n").partition("\n")[0]
+    return line[:_LONGEST_LINE].strip(" ")
 
 
 def counts_since(budget: Budget, now: datetime) -> str:
@@ -48,9 +60,7 @@ class Trouble:
     parked_until: str | None = None
 
 
-def judged(
-    trouble: Trouble, ended: Iterable[tuple[Claim, Outcome]], park_after: int | None, now: datetime
-) -> Trouble:
+def judged(trouble: Trouble, ended: Iterable[tuple[Claim, Outcome]], park_after: int | None, now: datetime) -> Trouble:
     """How one handler fares after these attempts: too many failures in a row park it, and once it works it is free."""
     failures, parks, until = trouble.failure_count, trouble.park_count, trouble.parked_until
     for claim, outcome in ended:

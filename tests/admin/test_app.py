@@ -69,7 +69,7 @@ def behind(tables):
 )
 @pytest.mark.usefixtures("behind")
 def test_answers_to_its_own_names(app, host):
-    assert app.test_client().get("/healthz", headers={"Host": host}).status_code == 200
+    assert app.test_client().get("/sign-in", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,28 @@ def test_answers_to_its_own_names(app, host):
 )
 @pytest.mark.usefixtures("behind")
 def test_answers_to_no_other_name(app, host):
-    assert app.test_client().get("/healthz", headers={"Host": host}).status_code in (400, 421)
+    assert app.test_client().get("/sign-in", headers={"Host": host}).status_code in (400, 421)
+
+
+@pytest.mark.usefixtures("behind")
+def test_a_probe_may_use_any_name(app):
+    assert app.test_client().get("/healthz", headers={"Host": "receiver-admin:8081"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/v1/events"])
+@pytest.mark.usefixtures("behind")
+def test_a_token_may_use_any_name(app, token, path):
+    headers = {"Host": "receiver-admin:8081", "Authorization": f"Bearer {token}"}
+
+    assert app.test_client().get(path, headers=headers).status_code == 200
+
+
+@pytest.mark.usefixtures("behind")
+def test_a_session_may_not(app, token):
+    client = app.test_client()
+    client.post("/sign-in", data={"token": token}, base_url=PUBLIC)
+
+    assert client.get("/api/v1/events", headers={"Host": "evil.example"}).status_code == 421
 
 
 # Headers

@@ -1,9 +1,13 @@
 """`/metrics`, for Prometheus."""
 
+from contextlib import contextmanager
+
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver import tokens
+from receiver.admin.extension import NAME
 from receiver.models import Role
 from tests.admin.conftest import another_app
 
@@ -35,3 +39,43 @@ def test_tells_nobody_without_a_token(app, headers):
 def test_tells_everybody_if_a_setting_says_so(tables, tmp_path):
     with another_app(tables | {"metrics": {"open": True}}, tmp_path) as app:
         assert app.test_client().get("/metrics").status_code == 200
+
+
+@pytest.fixture
+def scrape(tables, tmp_path, postgres_url):
+    """Asks with a good token, or with another, an app whose store can be taken away."""
+    with another_app(tables | {"store": postgres_url}, tmp_path) as app:
+        secret = tokens.add(app.extensions[NAME].store, "prometheus", role=Role.VIEWER)
+
+        def ask(secret=secret):
+            return app.test_client().get("/metrics", headers={"Authorization": f"Bearer {secret}"})
+
+        yield ask
+
+
+@contextmanager
+def unreadable(url):
+    """A store without its tables."""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("ALTER SCHEMA public RENAME TO hidden")
+        yield
+        db.execute("ALTER SCHEMA hidden RENAME TO public")
+
+
+def test_tells_whom_it_knows_that_the_store_is_gone(scrape, postgres_url):
+    scrape()
+
+    with unreadable(postgres_url):
+        response = scrape()
+
+    assert (response.status_code, samples(response)["receiver_store_up"]) == (200, 0)
+
+
+def test_lets_in_nobody_else_without_the_store(scrape, postgres_url):
+    scrape()
+    scrape("rcv_wrong")
+
+    with unreadable(postgres_url):
+        response = scrape("rcv_wrong")
+
+    assert response.status_code == 503

@@ -158,6 +158,12 @@ def test_says_that_the_loop_does_not_run(examine, store):
     assert examine()["reconcile"][0] == "wrong"
 
 
+def test_passes_without_a_loop_are_odd(examine, receiver, store):
+    receiver("reconcile")
+
+    assert examine()["reconcile"][0] == "odd"
+
+
 class TestAlerts:
     def test_nothing_is_wrong(self, receiver):
         assert receiver("alerts").stdout == "nothing is wrong\n"

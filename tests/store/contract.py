@@ -52,6 +52,7 @@ from receiver.store.base import (
     Store,
     Verdict,
 )
+from receiver.store.rules import first_line
 from tests.watch import eventually
 
 SOURCE = "creative"
@@ -167,7 +168,7 @@ def replay(store: Store, event: Event, *handlers: str, replay_id: str = "first",
     return store.replay({event.id: handlers or (HANDLER,)}, replay_id=replay_id, **when)
 
 
-def dead(store: Store, event: Event, *, error: str = "no such bucket", handler: str = HANDLER) -> int:
+def dead(store: Store, event: Event, *, error: str | None = "no such bucket", handler: str = HANDLER) -> int:
     """A dead letter's id."""
     dispatch(store, event, handlers=[handler])
     [claimed] = claim(store, handler=handler)
@@ -1616,8 +1617,9 @@ class StoreContract:
         dispatch(store, an_event("job_1"), an_event("job_2"))
         claims = claim(store, 2, lease=LAPSED)
 
-        store.renew(claims, lease=HOUR)
+        renewed = store.renew(claims, lease=HOUR)
 
+        assert renewed == {claimed.id for claimed in claims}
         assert store.sweep() == 0
 
     def test_renews_no_lease_that_was_lost(self, store):
@@ -1626,14 +1628,11 @@ class StoreContract:
         store.sweep()
         claim(store, lease=LAPSED)
 
-        store.renew([frozen], lease=HOUR)
-
+        assert store.renew([frozen], lease=HOUR) == set()
         assert store.sweep() == 1
 
     def test_renews_nothing(self, store):
-        store.renew([], lease=HOUR)
-
-        assert store.sweep() == 0
+        assert store.renew([], lease=HOUR) == set()
 
     # What a person does with a dispatch
 
@@ -1730,6 +1729,8 @@ class StoreContract:
             pytest.param(Selection(status="failed"), ["job_0"], id="status"),
             pytest.param(Selection(kind="image"), [], id="kind"),
             pytest.param(Selection(error="HTTP 50"), ["job_1"], id="error"),
+            pytest.param(Selection(first_line="it said: HTTP 503"), ["job_1"], id="first-line"),
+            pytest.param(Selection(first_line="it said"), [], id="part-of-the-first-line"),
             pytest.param(Selection(since=AT), ["job_0", "job_1", "job_2"], id="since"),
             pytest.param(Selection(until=AT), [], id="until"),
             pytest.param(Selection(source="other", error="bucket"), [], id="both"),
@@ -2058,6 +2059,15 @@ class StoreContract:
         assert [job.job_id for job in store.due_jobs(SOURCE, limit=1000)] == ["job_1"]
         assert claim_polls(store) == ["job_1"]
         assert store.due_jobs(SOURCE, limit=1000) == []
+
+    def test_a_due_job_tells_what_time_it_is_for_the_database(self, store, let_pass):
+        track(store, "job_1", schedule=replace(DUE, every={timedelta(0): HOUR}))
+        let_pass(MINUTE)
+
+        jobs = store.due_jobs(SOURCE, limit=1)
+        jobs += store.claim_polls(SOURCE, budget=PLENTY, learn=True, limit=1, lease=HOUR)
+
+        assert [MINUTE <= job.asked_at - job.created_at < 2 * MINUTE for job in jobs] == [True, True]
 
     def test_a_claimed_poll_counts(self, store):
         track(store, "job_1")
@@ -2694,6 +2704,30 @@ class StoreContract:
 
         rows = store.list_events(EventFilter(state=state), limit=MANY).rows
         assert [row["job"] for row in rows] == [f"job_{['done', 'dead', 'running', 'pending'].index(state)}"]
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            pytest.param(None, id="none"),
+            pytest.param("", id="empty"),
+            pytest.param("\nno disk", id="empty-first-line"),
+            pytest.param("ValueError:", id="one-line"),
+            pytest.param("  no disk\t \nat line 1", id="white-space"),
+            pytest.param("no disk\r\nat line 1", id="windows"),
+            pytest.param("10 %\r20 %", id="carriage-return"),
+            pytest.param("é\N{SNOWMAN}" * 150, id="long"),
+            pytest.param("x" * 199 + " y", id="long-with-a-space-at-the-end"),
+        ],
+    )
+    def test_dead_letters_are_found_by_the_first_line_of_their_error(self, store, error):
+        letter = dead(store, an_event(), error=error)
+        dead(store, an_event("another"), error="ValueError: another")
+        line = first_line(error)
+
+        [row] = store.list_dispatches(DispatchFilter(state="dead", first_line=line), limit=MANY).rows
+        assert row["id"] == letter
+        assert store.select_dead(Selection(first_line=line), limit=MANY) == [letter]
+        assert store.count_dead(Selection(first_line=line)) == {HANDLER: 1}
 
     def test_lists_dead_dispatches_by_their_error(self, store):
         for number, error in enumerate(("no such bucket", "HTTP 500")):

@@ -189,6 +189,29 @@ def test_counts_the_jobs_whose_webhook_never_came(store):
     assert (found.ended_count, found.missed_count, found.missed_share) == (4, 2, 0.5)
 
 
+def test_a_job_that_failed_and_then_succeeded_is_one_job(store):
+    store.receive(a_record(an_event("job_1", Status.FAILED)))
+    store.receive(a_record(an_event("job_1"), via=Via.POLL))
+
+    found = health(store)
+
+    assert (found.ended_count, found.missed_count) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("few", "ended"),
+    [pytest.param(4, 3, id="few-in-all"), pytest.param(3, 0, id="busy-once")],
+)
+def test_a_source_that_was_busy_once_is_judged_by_the_newest_events(store, monkeypatch, few, ended):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_EVENTS", 2)
+    monkeypatch.setattr("receiver.store.figures.FEW_EVENTS", few)
+    told_by(store, WEBHOOK, POLL, BOTH)
+    for number in range(2):
+        store.receive(a_record(an_event(f"new_{number}", source="other")))
+
+    assert health(store).ended_count == ended
+
+
 def test_counts_those_since_a_webhook_came(store):
     told_by(store, POLL, WEBHOOK, POLL, POLL)
 
@@ -230,6 +253,16 @@ def test_where_webhooks_are_hints_nobody_knows_which_never_came(store):
     found = health(store)
 
     assert (found.indirect, found.missed_share, found.went_quiet) == (True, None, False)
+
+
+def test_where_webhooks_are_hints_busy_neighbours_change_nothing(store, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_DELIVERIES", 3)
+    store.receive(a_hint(an_event("job_0")))
+    told_by(store, *[POLL] * 5)
+    for number in range(5):
+        store.receive(a_record(an_event(f"theirs_{number}", source="other")))
+
+    assert health(store).indirect
 
 
 def test_progress_is_no_end(store):
@@ -330,6 +363,28 @@ def test_a_job_of_which_no_cost_is_known_is_left_out(store, data):
     store.receive(a_record(an_event(data=data)))
 
     assert store.spending(since=LONG_AGO) == []
+
+
+def test_of_a_job_that_failed_and_then_succeeded_the_last_end_counts(store):
+    store.receive(a_record(an_event("job_1", Status.FAILED, data={"credits": 60})))
+    store.receive(a_record(an_event("job_1", data={"credits": 60})))
+
+    [spent] = store.spending(since=LONG_AGO)
+
+    assert (spent.status, spent.job_count, spent.credits) == (Status.SUCCEEDED, 1, 60)
+
+
+def test_spending_counts_from_when_it_is_asked_for(store):
+    store.receive(a_record(an_event()))
+
+    assert store.spending_since(since=LONG_AGO) == LONG_AGO
+
+
+def test_spending_counts_no_further_back_than_the_newest_events(store, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_EVENTS", 2)
+    events = [event for number in range(3) for event in store.receive(a_record(an_event(f"job_{number}"))).events]
+
+    assert store.spending_since(since=LONG_AGO) == store.event(events[1].id).recorded_at
 
 
 # Alerts

@@ -705,9 +705,7 @@ def test_works_through_a_pooler_that_lends_connections_for_a_transaction(pooled_
             for claimed in claim(store, 20) + claim(other, 20):
                 store.finish(claimed, DONE)
 
-        states = Counter(
-            row["state"] for row in store.list_dispatches(limit=99).rows
-        )
+        states = Counter(row["state"] for row in store.list_dispatches(limit=99).rows)
     assert states == {"done": 80}
 
 
@@ -744,3 +742,12 @@ def test_the_text_of_where_it_is_holds_no_secret():
     shown = str(Address("postgresql://me:hush-hush@db.example:5433/receiver?sslmode=require"))
 
     assert re.fullmatch(r"host=db\.example port=5433 dbname=receiver", shown)
+
+
+def test_renewing_waits_for_nobody(postgres_url):
+    with contextlib.closing(PostgresStore(postgres_url)) as store, psycopg.connect(postgres_url) as other:
+        dispatch(store, an_event("job_1"), an_event("job_2"))
+        first, second = claim(store, 2)
+        other.execute("SELECT FROM dispatches WHERE id = %s FOR UPDATE", (second.id,))
+
+        assert store.renew([second, first], lease=HOUR) == {first.id}

@@ -22,7 +22,6 @@ from tests.store.contract import (
 
 MANY = 1000
 LEASE = MINUTE
-SOON = timedelta(seconds=57)
 
 
 @pytest.fixture
@@ -280,41 +279,43 @@ def test_none_of_other_handlers_is_lost(store, let_pass):
 # Rescuing one
 
 
-def test_rescues_what_its_worker_renews_no_more(store, let_pass):
+def test_rescues_what_its_worker_renews_no_more(store):
     dispatch(store, an_event())
     dispatch_id = the_dispatch(store)["id"]
     claim_one(store, dispatch_id, worker="celery:1")
-    let_pass(timedelta(seconds=4))
+    seen = store.leased_until(dispatch_id, worker="celery:1")
 
-    assert store.rescue(dispatch_id, worker="celery:1", within=SOON)
+    assert store.rescue(dispatch_id, worker="celery:1", leased_until=seen)
     assert claim_one(store, dispatch_id).attempt == 2
     assert [row["outcome"] for row in store.list_attempts(dispatch_id)] == ["lost"]
 
 
-def test_rescues_nothing_that_is_renewed(store, let_pass):
+def test_rescues_nothing_that_is_renewed(store):
     dispatch(store, an_event())
     dispatch_id = the_dispatch(store)["id"]
     taken = claim_one(store, dispatch_id, worker="celery:1")
-    let_pass(timedelta(seconds=4))
-    store.renew([taken], lease=LEASE)
+    seen = store.leased_until(dispatch_id, worker="celery:1")
+    store.renew([taken], lease=HOUR)
 
-    assert not store.rescue(dispatch_id, worker="celery:1", within=SOON)
+    assert not store.rescue(dispatch_id, worker="celery:1", leased_until=seen)
+    assert store.leased_until(dispatch_id, worker="celery:1") > seen
 
 
-def test_rescues_nothing_from_another_worker(store, let_pass):
+def test_rescues_nothing_from_another_worker(store):
     dispatch(store, an_event())
     dispatch_id = the_dispatch(store)["id"]
     claim_one(store, dispatch_id, worker="celery:2")
-    let_pass(timedelta(seconds=4))
+    seen = store.leased_until(dispatch_id, worker="celery:2")
 
-    assert not store.rescue(dispatch_id, worker="celery:1", within=SOON)
+    assert store.leased_until(dispatch_id, worker="celery:1") is None
+    assert not store.rescue(dispatch_id, worker="celery:1", leased_until=seen)
 
 
-def test_what_was_rescued_is_no_longer_its_former_workers(store, let_pass):
+def test_what_was_rescued_is_no_longer_its_former_workers(store):
     dispatch(store, an_event())
     dispatch_id = the_dispatch(store)["id"]
     taken = claim_one(store, dispatch_id, worker="celery:1")
-    let_pass(timedelta(seconds=4))
-    store.rescue(dispatch_id, worker="celery:1", within=SOON)
+    seen = store.leased_until(dispatch_id, worker="celery:1")
+    store.rescue(dispatch_id, worker="celery:1", leased_until=seen)
 
     assert store.finish_all([(taken, DONE)]) == [None]

@@ -20,7 +20,7 @@ from receiver.config import from_tables
 from receiver.errors import ConfigError, StoreUnavailable
 from receiver.models import Output
 from receiver.store import open_store as open_configured
-from receiver.store.sqlite import SQLiteStore, connection
+from receiver.store.sqlite import SQLiteStore, connection, dispatches
 from receiver.store.sqlite.schema import migrate, migrations
 from tests import aging
 from tests.store.access import AccessContract
@@ -495,3 +495,13 @@ def test_leaves_no_socket_behind(database):
         store.wait(timedelta(0))
 
     assert os.listdir(f"{database}-bell") == []
+
+
+def test_one_dispatch_is_found_by_its_id(tmp_path):
+    with contextlib.closing(connection.connect(tmp_path / "receiver.db")) as db:
+        migrate(Database(db))
+        values = {"id": 1, "now": "2026-03-09T16:13:00.000Z"}
+
+        [first, *_] = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {dispatches.DUE_ONE}", values)]
+
+    assert first == "SEARCH due USING INTEGER PRIMARY KEY (rowid=?)"

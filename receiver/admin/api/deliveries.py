@@ -52,14 +52,13 @@ def list_deliveries(query: DeliveryQuery) -> PageOf[DeliveryShape]:
 @resource.get("/deliveries/{delivery}")
 def show_delivery(delivery: Id) -> WholeDelivery:
     """Show one delivery with its headers."""
-    row = _delivery(delivery)
-    return WholeDelivery.model_validate({**row, "body_size": len(row["body"])})
+    return whole_delivery(delivery_row(delivery))
 
 
 @resource.get("/deliveries/{delivery}/body")
 def download_delivery(delivery: Id) -> Response:
     """Download the untouched body of a delivery."""
-    return _download(_delivery(delivery)["body"], f"delivery-{delivery}")
+    return _download(delivery_row(delivery)["body"], f"delivery-{delivery}")
 
 
 @resource.get("/quarantine")
@@ -72,14 +71,13 @@ def list_refusals(query: RefusalQuery) -> PageOf[RefusalShape]:
 @resource.get("/quarantine/{refusal}")
 def show_refusal(refusal: Id) -> WholeRefusal:
     """Show one refused delivery with its headers."""
-    row = _refusal(refusal)
-    return WholeRefusal.model_validate({**row, "body_size": len(row["body"])})
+    return whole_refusal(refusal_row(refusal))
 
 
 @resource.get("/quarantine/{refusal}/body")
 def download_refusal(refusal: Id) -> Response:
     """Download the body of a refused delivery, as far as it is kept."""
-    return _download(_refusal(refusal)["body"], f"refused-{refusal}")
+    return _download(refusal_row(refusal)["body"], f"refused-{refusal}")
 
 
 @resource.post("/quarantine/{refusal}/verify", scope=Scope.OPERATE)
@@ -89,7 +87,7 @@ def verify_refusal(refusal: Id) -> VerifiedAgain:
     It is judged by the time it was received. If it is genuine it is taken in and leaves the quarantine; otherwise it
     stays there with the reason for which it is refused now.
     """
-    source = plugins.source(admin().sources, _refusal(refusal)["source"])
+    source = plugins.source(admin().sources, refusal_row(refusal)["source"])
     max_body = admin().config.quarantine.max_body
     try:
         receipt = quarantine.verify_again(admin().store, source, refusal, max_body=max_body)
@@ -98,14 +96,34 @@ def verify_refusal(refusal: Id) -> VerifiedAgain:
     return VerifiedAgain(accepted=True, delivery=receipt.delivery_id, repeated=receipt.repeated)
 
 
-def _delivery(delivery_id: int) -> Row:
+def whole_delivery(row: Row) -> WholeDelivery:
+    """A delivery's row as the API shows it."""
+    return WholeDelivery.model_validate({**row, "body_size": len(row["body"])})
+
+
+def whole_refusal(row: Row) -> WholeRefusal:
+    """A refused delivery's row as the API shows it."""
+    return WholeRefusal.model_validate({**row, "body_size": len(row["body"])})
+
+
+def delivery_row(delivery_id: int) -> Row:
+    """A delivery with its body.
+
+    Raises:
+        Problem: there is none with that id.
+    """
     row = admin().store.delivery(delivery_id)
     if row is None:
         raise not_found("delivery", delivery_id)
     return row
 
 
-def _refusal(refusal_id: int) -> Row:
+def refusal_row(refusal_id: int) -> Row:
+    """A refused delivery with its body.
+
+    Raises:
+        Problem: there is none with that id.
+    """
     row = admin().store.refusal(refusal_id)
     if row is None:
         raise not_found("refused delivery", refusal_id)

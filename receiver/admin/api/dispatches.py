@@ -1,6 +1,8 @@
 """Dispatches, replays and dead letters."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -10,11 +12,12 @@ from pydantic import Field, Tag, TypeAdapter
 from receiver import clock, operations
 from receiver.admin.api.operations import Resource, not_found
 from receiver.admin.api.shapes import Cancelled, Changed, DispatchShape, PageOf, Replayed, WholeDispatch
-from receiver.admin.api.values import BY_WAY, MOST_AT_ONCE, Chosen, Expected, Id, Name, PageQuery, Rate, Taken
+from receiver.admin.api.values import BY_WAY, MOST_AT_ONCE, Chosen, Expected, Id, Line, Name, PageQuery, Rate, Taken
 from receiver.admin.extension import admin
 from receiver.admin.problems import Problem
+from receiver.errors import ReceiverError, StoreUnavailable
 from receiver.models import Budget, Scope, State
-from receiver.store.base import DispatchFilter
+from receiver.store.base import DispatchFilter, Selection
 from receiver.units import RequestBudget
 
 resource = Resource("dispatches")
@@ -36,6 +39,8 @@ class DispatchQuery(PageQuery):
     replay: Name | None = None
     error: Name | None = None
     """Found as it is written in the error."""
+    first_line: Line | None = None
+    """The first line of the error, as far as 200 letters, and nothing else."""
 
 
 class ReplayEvents(Taken):
@@ -67,6 +72,13 @@ class DeadSelection(Chosen):
     """One of these handlers'."""
     error: Name | None = None
     """A part of the error."""
+    first_line: Line | None = None
+    """The first line of the error, as far as 200 letters, and nothing else."""
+
+    def dead(self, *, now: datetime) -> Selection:
+        """The same as the store is asked for it."""
+        chosen = self.selection(now=now)
+        return replace(chosen, handlers=tuple(self.handlers), error=self.error, first_line=self.first_line)
 
 
 class Named(Taken):
@@ -112,6 +124,7 @@ def list_dispatches(query: DispatchQuery) -> PageOf[DispatchShape]:
         event_id=query.event,
         replay_id=query.replay,
         error=query.error,
+        first_line=query.first_line,
     )
     return PageOf[DispatchShape].of(admin().store.list_dispatches(wanted, limit=query.limit, before=query.before))
 
@@ -181,16 +194,20 @@ def _change(
     if isinstance(body, Named):
         chosen = operations.choose_named(store, body.dispatches, states=states)
     else:
-        selection = body.selection.selection(
-            now=clock.now(), handlers=tuple(body.selection.handlers), error=body.selection.error
-        )
-        chosen = operations.choose_dead(store, selection)
+        chosen = operations.choose_dead(store, body.selection.dead(now=clock.now()))
         if body.expected_count is None:
             return Changed(changed=False, count=chosen.total, handlers=dict(chosen.counts))
         if chosen.total > MOST_AT_ONCE:
             raise _too_many(chosen.total)
         _refuse_unexpected(chosen.total, body.expected_count)
-    count = sum(len(change(ids)) for ids in chosen.pages)
+    count = 0
+    try:
+        for ids in chosen.pages:
+            count += len(change(ids))
+    except StoreUnavailable as error:
+        if not count:
+            raise
+        raise ReceiverError(f"{count} of {chosen.total} were changed, the others were not: {error}") from error
     return Changed(changed=True, count=count, handlers=dict(chosen.counts))
 
 

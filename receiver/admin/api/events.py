@@ -5,7 +5,7 @@ from receiver.admin.api.shapes import EventShape, ListOf, PageOf, RouteVerdict, 
 from receiver.admin.api.values import Id, MomentGiven, Name, PageQuery
 from receiver.admin.extension import admin
 from receiver.models import State, Status
-from receiver.store.base import DispatchFilter, EventFilter
+from receiver.store.base import DispatchFilter, EventFilter, Row
 
 resource = Resource("events")
 
@@ -51,16 +51,8 @@ def list_events(query: EventQuery) -> PageOf[EventShape]:
 @resource.get("/events/{event}")
 def show_event(event: Id) -> WholeEvent:
     """Show one event, from the delivery that told it to every attempt it led to."""
-    store = admin().store
-    row = store.event_row(event)
-    if row is None:
-        raise not_found("event", event)
-    dispatches = [
-        {**(store.dispatch(dispatch["id"]) or dispatch), "attempts": store.list_attempts(dispatch["id"])}
-        for dispatch in store.list_dispatches(DispatchFilter(event_id=event), limit=_MOST_DISPATCHES).rows
-    ]
-    delivery = store.delivery(row["delivery"]) if row["delivery"] is not None else None
-    return WholeEvent.model_validate({**row, "delivery": delivery, "dispatches": dispatches[::-1]})
+    whole, _ = event_with_delivery(event)
+    return whole
 
 
 @resource.get("/events/{event}/routes")
@@ -77,3 +69,21 @@ def route_event(event: Id) -> ListOf[RouteVerdict]:
             reason = f"the event is only kept, as it is {found.standing}"
         verdicts.append(RouteVerdict(handler=handler.name, gets_it=reason is None, why_not=reason))
     return ListOf[RouteVerdict](items=verdicts)
+
+
+def event_with_delivery(event: int) -> tuple[WholeEvent, Row | None]:
+    """One event, and the row of the delivery that told it with its body, as long as that is kept.
+
+    Raises:
+        Problem: there is no event with that id.
+    """
+    store = admin().store
+    row = store.event_row(event)
+    if row is None:
+        raise not_found("event", event)
+    dispatches = [
+        {**(store.dispatch(dispatch["id"]) or dispatch), "attempts": store.list_attempts(dispatch["id"])}
+        for dispatch in store.list_dispatches(DispatchFilter(event_id=event), limit=_MOST_DISPATCHES).rows
+    ]
+    delivery = store.delivery(row["delivery"]) if row["delivery"] is not None else None
+    return WholeEvent.model_validate({**row, "delivery": delivery, "dispatches": dispatches[::-1]}), delivery

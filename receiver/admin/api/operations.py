@@ -32,7 +32,7 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 _KEPT = timedelta(hours=24)
 # What raises these has done nothing, so that it may be asked for again with the same key.
-_NOTHING_DONE = (Problem, ConfigError, InvalidBody, NotConfigured, RequestFailed)
+_NOTHING_DONE = (Problem, ConfigError, InvalidBody, NotConfigured, RequestFailed, StoreUnavailable)
 
 
 class Operation:

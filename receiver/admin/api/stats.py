@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
+from receiver import alerts
 from receiver.admin.api.operations import Resource
-from receiver.admin.api.shapes import Moment, Shape
+from receiver.admin.api.shapes import ListOf, Moment, Shape
 from receiver.admin.extension import admin
 from receiver.clock import to_text
 
@@ -22,6 +23,8 @@ class HandlerStats(Shape):
     failure_count: int
     """Attempts in a row that failed."""
     parked_until: Moment | None
+    paused_at: Moment | None
+    """Since when a person keeps it from running."""
 
 
 class SourceStats(Shape):
@@ -33,6 +36,8 @@ class SourceStats(Shape):
     """Open jobs whose poll is due."""
     oldest_overdue_at: Moment | None
     quarantine_count: int
+    paused_at: Moment | None
+    """Since when a person keeps its jobs from being asked about."""
 
 
 class WebhookStats(Shape):
@@ -62,6 +67,30 @@ class Stats(Shape):
     webhooks: list[WebhookStats]
 
 
+class AlertShape(Shape):
+    """One thing that is wrong now."""
+
+    cause: str
+    summary: str
+    since: Moment | None
+    """Null if nobody has looked for it yet."""
+    told_at: Moment | None
+    """Null if nobody was told yet."""
+
+
+@resource.get("/alerts")
+def list_alerts() -> ListOf[AlertShape]:
+    """List what is wrong now: what `[alerts]` tells people, whether they were told already or not."""
+    store, config = admin().store, admin().config
+    known = {alert.cause: alert for alert in store.alerts()}
+    items = []
+    for cause, summary in alerts.firing(store, admin().sources, config.handlers, config.alerts).items():
+        alert = known.get(cause)
+        since, told_at = (alert.since, alert.told_at) if alert is not None else (None, None)
+        items.append(AlertShape(cause=cause, summary=summary, since=_text(since), told_at=_text(told_at)))
+    return ListOf[AlertShape](items=items)
+
+
 @resource.get("/stats")
 def show_stats() -> Stats:
     """Show what waits, what is dead, what is overdue, and whether webhooks come."""
@@ -79,6 +108,7 @@ def show_stats() -> Stats:
                 dead_count=found.dead_count,
                 failure_count=found.failure_count,
                 parked_until=_text(found.parked_until),
+                paused_at=_text(found.paused_at),
             )
             for found in figures.handlers
         ],
@@ -89,6 +119,7 @@ def show_stats() -> Stats:
                 overdue_count=found.overdue_count,
                 oldest_overdue_at=_text(found.oldest_overdue_at),
                 quarantine_count=found.quarantine_count,
+                paused_at=_text(found.paused_at),
             )
             for found in figures.sources
         ],

@@ -48,11 +48,16 @@ def _moment(value: object) -> datetime:
 MOST_AT_ONCE = 10_000
 """So many events or dispatches one request may change: more are for the command line."""
 
-Id = Annotated[int, Field(ge=1, le=2**63 - 1), BeforeValidator(_whole)]
+LAST_ID = 2**63 - 1
+"""No store has a larger id."""
+
+Id = Annotated[int, Field(ge=1, le=LAST_ID), BeforeValidator(_whole)]
 Expected = Annotated[int, Field(ge=0, le=MOST_AT_ONCE), BeforeValidator(_whole)]
 Limit = Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Line = Annotated[str, Field(max_length=200)]
+"""The first line of an error; of one that has no text, nothing."""
 JobId = Annotated[str, Field(min_length=1, max_length=256)]
 """As providers make them up: a slash may be in it."""
 NewJobId = Annotated[str, Field(pattern=r"^[ -~]{1,256}$")]
@@ -92,7 +97,7 @@ class Chosen(Taken):
     until: MomentGiven | None = None
     """Before this moment; now, if it is left out."""
 
-    def selection(self, *, now: datetime, handlers: tuple[str, ...] = (), error: str | None = None) -> Selection:
+    def selection(self, *, now: datetime) -> Selection:
         """The same as the store is asked for it."""
         return Selection(
             source=self.source,
@@ -101,6 +106,4 @@ class Chosen(Taken):
             kind=self.kind,
             since=self.since,
             until=self.until or now,
-            handlers=handlers,
-            error=error,
         )

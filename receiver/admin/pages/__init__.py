@@ -3,8 +3,10 @@
 from typing import Any
 
 from flask import Blueprint, Flask
+from werkzeug.routing import IntegerConverter, Map
 
 from receiver.admin import access
+from receiver.admin.api.values import LAST_ID
 from receiver.admin.pages import (
     configured,
     dead_letters,
@@ -21,6 +23,7 @@ from receiver.admin.pages import (
 from receiver.admin.pages.failures import answer
 from receiver.errors import StoreUnavailable
 from receiver.models import Alert, Scope
+from receiver.store.rules import first_line
 
 __all__ = ["answer", "register"]
 
@@ -33,18 +36,28 @@ _FILTERS = {
     "percent": words.percent,
     "size": words.size,
     "indented": words.indented,
-    "first_line": dead_letters.first_line,
+    "first_line": first_line,
 }
+
+
+class IdConverter(IntegerConverter):
+    """An id in a path; what no store can hold is not found."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, min=1, max=LAST_ID)
 
 
 def register(app: Flask) -> None:
     """Give the app all pages, and their templates the words they use."""
+    app.url_map.converters["id"] = IdConverter
     pages = Blueprint("pages", __name__)
     for module in _MODULES:
         pages.register_blueprint(module.bp)
     app.register_blueprint(pages)
     app.jinja_env.filters.update(_FILTERS)
-    app.jinja_env.globals.update(between=words.between, count=words.count, address_with=forms.address_with)
+    app.jinja_env.globals.update(
+        between=words.between, count=words.count, address_with=forms.address_with, fresh_key=forms.fresh_key
+    )
     app.context_processor(_shared)
 
 

@@ -1,4 +1,4 @@
-"""Dead letters: grouped by handler and error, and what a person does with them."""
+"""Dead letters: grouped by handler and first line of the error, and what a person does with them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from flask import Blueprint, Response, render_template, request
 from pydantic import BaseModel
 
-from receiver import clock
+from receiver import clock, operations
 from receiver.admin import access
 from receiver.admin.api import dispatches as api
 from receiver.admin.api.dispatches import (
@@ -25,22 +25,24 @@ from receiver.admin.pages import forms
 from receiver.clock import to_text
 from receiver.models import Scope, State
 from receiver.store.base import DispatchFilter, Row
+from receiver.store.rules import first_line
 
 bp = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
 
 NEWEST = 1000
 """Among how many dead letters groups are looked for."""
 
-_LONGEST_ERROR = 200
+# So many digits has an id at most.
+_LONGEST_ID = 19
 
 
 @dataclass(kw_only=True)
 class Group:
-    """The dead letters of one handler with the same error."""
+    """The dead letters of one handler whose errors have the same first line."""
 
     handler: str
-    error: str
-    """The first line of it."""
+    first_line: str
+    """Empty where the error has no text."""
     count: int = 0
     newest_at: str | None = None
     oldest_at: str | None = None
@@ -50,14 +52,12 @@ class GroupQuery(PageQuery):
     """Which group."""
 
     handler: Name
-    error: Name | None = None
 
 
 class GroupForm(BaseModel):
     """What is to be done with which group, as it was when it was looked at."""
 
     handler: Name
-    error: Name | None = None
     until: MomentGiven
     expected_count: Expected
 
@@ -75,18 +75,19 @@ def listed() -> str:
 def group() -> str:
     """Show one group, and how many it has."""
     query, until = forms.filters(GroupQuery), clock.now()
+    line = first_line(request.args.get("first_line"))
     page = api.list_dispatches(
-        DispatchQuery(
-            state=State.DEAD, handler=query.handler, error=query.error, before=query.before, limit=query.limit
-        )
+        DispatchQuery(state=State.DEAD, handler=query.handler, first_line=line, before=query.before, limit=query.limit)
     )
+    chosen = operations.choose_dead(admin().store, _selection(query.handler, line, until).dead(now=until))
     return render_template(
         "dead_letter_group.html",
-        query=query,
+        handler=query.handler,
+        first_line=line,
         letters=page.items,
         following=forms.following(page.next),
         until=to_text(until),
-        count=api.retry_dispatches(Selected(selection=_selection(query.handler, query.error, until))).count,
+        count=chosen.total,
         most=MOST_AT_ONCE,
     )
 
@@ -96,7 +97,7 @@ def group() -> str:
 def retry_group() -> Response:
     """Run all of a group again, if they are as many as they were."""
     asked = forms.form(GroupForm)
-    selection = _selection(asked.handler, asked.error, asked.until)
+    selection = _selection(asked.handler, first_line(request.form.get("first_line")), asked.until)
     changed = api.retry_dispatches(Selected(selection=selection, expected_count=asked.expected_count))
     return forms.done("pages.dead_letters.listed", "retried", changed.count)
 
@@ -106,7 +107,7 @@ def retry_group() -> Response:
 def discard_group() -> Response:
     """Drop all of a group for good, if they are as many as they were."""
     asked, reason = forms.form(GroupForm), forms.field("reason")
-    selection = _selection(asked.handler, asked.error, asked.until)
+    selection = _selection(asked.handler, first_line(request.form.get("first_line")), asked.until)
     body = DiscardSelected(selection=selection, expected_count=asked.expected_count, reason=reason)
     changed = api.discard_dispatches(body)
     return forms.done("pages.dead_letters.listed", "discarded", changed.count)
@@ -132,30 +133,25 @@ def grouped(rows: Iterable[Row]) -> list[Group]:
     """Dead letters, newest first, as groups, the largest first."""
     groups: dict[tuple[str, str], Group] = {}
     for row in rows:
-        error = first_line(row["error"])
-        found = groups.setdefault((row["handler"], error), Group(handler=row["handler"], error=error))
+        line = first_line(row["error"])
+        found = groups.setdefault((row["handler"], line), Group(handler=row["handler"], first_line=line))
         found.count += 1
         found.newest_at = found.newest_at or row["finished_at"]
         found.oldest_at = row["finished_at"] or found.oldest_at
-    return sorted(groups.values(), key=lambda group: (-group.count, group.handler, group.error))
+    return sorted(groups.values(), key=lambda group: (-group.count, group.handler, group.first_line))
 
 
-def first_line(error: str | None) -> str:
-    """What an error begins with: by this those with the same cause are found."""
-    return (error or "").partition("\n")[0].strip()[:_LONGEST_ERROR].strip()
-
-
-def _selection(handler: str, error: str | None, until: datetime) -> DeadSelection:
+def _selection(handler: str, line: str, until: datetime) -> DeadSelection:
     # What dies after the page was shown is not what was agreed to.
-    return DeadSelection(handlers=[handler], error=error, until=to_text(until))  # type: ignore[arg-type]
+    return DeadSelection(handlers=[handler], first_line=line, until=to_text(until))  # type: ignore[arg-type]
 
 
 def _back(what: str, changed: Changed) -> Response:
     """To the page that the form was on."""
     event, handler = request.form.get("event", ""), request.form.get("handler")
-    if event.isascii() and event.isdigit():
+    if event.isascii() and event.isdigit() and len(event) <= _LONGEST_ID:
         return forms.done("pages.events.one", what, changed.count, event=int(event))
     if handler:
-        error = request.form.get("error") or None
-        return forms.done("pages.dead_letters.group", what, changed.count, handler=handler, error=error)
+        line = request.form.get("first_line", "")
+        return forms.done("pages.dead_letters.group", what, changed.count, handler=handler, first_line=line)
     return forms.done("pages.dead_letters.listed", what, changed.count)

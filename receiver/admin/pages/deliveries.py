@@ -7,7 +7,6 @@ from flask import Blueprint, render_template
 from receiver.admin import access
 from receiver.admin.api import deliveries as api
 from receiver.admin.api.deliveries import DeliveryQuery
-from receiver.admin.api.operations import not_found
 from receiver.admin.api.shapes import WholeDelivery, WholeRefusal
 from receiver.admin.extension import admin
 from receiver.admin.pages import forms
@@ -62,32 +61,20 @@ def listed() -> str:
     )
 
 
-@bp.get("/<int:delivery>")
+@bp.get("/<id:delivery>")
 @access.with_session(Scope.READ)
 def one(delivery: int) -> str:
     """Show one delivery with its headers and its body."""
-    return render_template("delivery.html", delivery=whole(delivery))
+    return render_template("delivery.html", delivery=whole(api.delivery_row(delivery)))
 
 
-def whole(delivery: int) -> AsItCame:
-    """A delivery as it came.
-
-    Raises:
-        Problem: there is none with that id.
-    """
-    shape = api.show_delivery(delivery)
-    return as_it_came(shape, admin().store.delivery(delivery), f"/api/v1/deliveries/{delivery}/body")
+def whole(row: Row) -> AsItCame:
+    """A delivery as it came, from its row."""
+    return as_it_came(api.whole_delivery(row), row["body"], f"/api/v1/deliveries/{row['id']}/body")
 
 
-def as_it_came(shape: WholeDelivery | WholeRefusal, row: Row | None, address: str) -> AsItCame:
-    """A delivery with the body of its row.
-
-    Raises:
-        Problem: the row is gone by now.
-    """
-    if row is None:
-        raise not_found("delivery", shape.id)
-    body: bytes = row["body"]
+def as_it_came(shape: WholeDelivery | WholeRefusal, body: bytes, address: str) -> AsItCame:
+    """A delivery with the beginning of its body, and where the whole can be downloaded."""
     text = body[:_LONGEST_BODY].decode("utf-8", "replace")
     return AsItCame(
         shape=shape, headers=mask_headers(shape.headers), body=Body(text=text, size=len(body), address=address)

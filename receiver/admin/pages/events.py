@@ -54,11 +54,11 @@ def listed() -> str:
     )
 
 
-@bp.get("/<int:event>")
+@bp.get("/<id:event>")
 @access.with_session(Scope.READ)
 def one(event: int) -> str:
     """Show one event; with `shown`, the result of that number is fetched by the browser."""
-    found = api.show_event(event)
+    found, delivery = api.event_with_delivery(event)
     results = _results(found, shown=request.args.get("shown"))
     if any(result.shown for result in results):
         headers.allow_media()
@@ -66,7 +66,7 @@ def one(event: int) -> str:
     return render_template(
         "event.html",
         event=found,
-        delivery=deliveries.whole(found.delivery.id) if found.delivery is not None else None,
+        delivery=deliveries.whole(delivery) if delivery is not None else None,
         results=results,
         data=data[:_LONGEST_DATA],
         cut=len(data) > _LONGEST_DATA,
@@ -75,12 +75,15 @@ def one(event: int) -> str:
     )
 
 
-@bp.post("/<int:event>/replay")
+@bp.post("/<id:event>/replay")
 @access.with_session(Scope.OPERATE)
 def replay(event: int) -> Response:
     """Run its handlers again, or one of them."""
     body = forms.form(ReplayEvents, events=[str(event)], handlers=request.form.getlist("handler"))
-    replayed = dispatches_api.replay_events(body)
+    with forms.only_once() as first:
+        if not first:
+            return forms.done("pages.events.one", "replayed-before", event=event)
+        replayed = dispatches_api.replay_events(body)
     count = sum(replayed.dispatches.values())
     return forms.done("pages.events.one", "replayed" if count else "replayed-nothing", count, event=event)
 

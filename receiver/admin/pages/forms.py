@@ -1,16 +1,33 @@
 """What a page's filters and forms bring, in the types of the API; and where a form leads."""
 
+import hashlib
 import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
-from flask import Response, make_response, redirect, request, url_for
-from pydantic import BaseModel, ValidationError
+from flask import Response, g, make_response, redirect, request, url_for
+from pydantic import BaseModel, Field, ValidationError
 from werkzeug.datastructures import MultiDict
 
+from receiver.admin.extension import admin
 from receiver.admin.problems import Problem
+from receiver.errors import StoreUnavailable
 
 _M = TypeVar("_M", bound=BaseModel)
+
+_REMEMBERED = timedelta(hours=24)
+
+
+class _Once(BaseModel):
+    """What tells a form from all others."""
+
+    key: str = Field(min_length=1, max_length=64)
+
 
 # What browsers make of a field for a date and a time: without a zone, and without seconds if these are zero.
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
@@ -46,6 +63,30 @@ def field(name: str) -> str:
     return value
 
 
+@contextmanager
+def only_once() -> Iterator[bool]:
+    """Whether a form is sent for the first time: a button may be pressed twice. What fails can be sent again.
+
+    Raises:
+        Problem: the form has no key of its own, from `fresh_key`.
+    """
+    store, token, key = admin().store, g.token.name, form(_Once).key
+    fingerprint = hashlib.sha256(request.path.encode()).hexdigest()
+    first = store.begin_request(token, key, fingerprint=fingerprint, keep=_REMEMBERED) is None
+    try:
+        yield first
+    except Exception:
+        # What went wrong matters more than the key.
+        with suppress(StoreUnavailable):
+            store.forget_request(token, key)
+        raise
+
+
+def fresh_key() -> str:
+    """A key for one form of one page."""
+    return secrets.token_hex(16)
+
+
 def done(endpoint: str, what: str, number: int | None = None, **values: str | int | None) -> Response:
     """Lead to a page that says what was done. `what` is one of `notices.DONE`."""
     told: dict[str, Any] = {**values, "done": what, "number": number}
@@ -63,8 +104,8 @@ def following(before: int | None) -> str | None:
 def address_with(**changed: str | None) -> str:
     """The address of this page with some parameters changed, or left out where they are None."""
     kept = {name: value for name, value in request.args.items() if name not in ("done", "number")} | changed
-    told: dict[str, Any] = {name: value for name, value in kept.items() if value is not None}
-    return url_for(request.endpoint or "", **{**(request.view_args or {}), **told})
+    told = {name: value for name, value in kept.items() if value is not None}
+    return f"{quote(request.path)}?{urlencode(told)}" if told else quote(request.path)
 
 
 def _given(fields: MultiDict[str, str], model: type[BaseModel]) -> dict[str, str]:

@@ -19,12 +19,17 @@ def is_link(url: str) -> bool:
 
 
 def medium(url: str, kind: str | None) -> str | None:
-    """`image`, `video` or `audio`: by the file's name, else by the kind of job; None if neither tells."""
+    """`image`, `video` or `audio`: by the file's name, else by the kind of job; None if neither tells.
+
+    None, too, without https: browsers fetch nothing else into our pages.
+    """
     try:
-        path = urlsplit(url).path
+        parts = urlsplit(url)
     except ValueError:
         return None
-    suffix = PurePosixPath(path).suffix.lower()
+    if parts.scheme != "https":
+        return None
+    suffix = PurePosixPath(parts.path).suffix.lower()
     for name, suffixes in (("image", _IMAGES), ("video", _VIDEOS), ("audio", _SOUNDS)):
         if suffix in suffixes:
             return name

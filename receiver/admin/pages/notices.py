@@ -10,6 +10,7 @@ from receiver.models import Alert
 
 DONE: Mapping[str, str] = {
     "replayed": "Replayed: {dispatches} new.",
+    "replayed-before": "This was replayed before: the button was pressed twice. Below is what became of it.",
     "replayed-nothing": "Nothing was replayed: no handler wants this event.",
     "retried": "{dispatches} due again.",
     "discarded": "{dispatches} discarded.",

@@ -45,22 +45,22 @@ def listed() -> str:
     )
 
 
-@bp.get("/<int:refusal>")
+@bp.get("/<id:refusal>")
 @access.with_session(Scope.READ)
 def one(refusal: int) -> str:
     """Show one refused delivery with its headers and its body."""
-    shape = api.show_refusal(refusal)
-    row = admin().store.refusal(refusal)
+    row = api.refusal_row(refusal)
+    shape = api.whole_refusal(row)
     return render_template(
         "refusal.html",
         refusal=shape,
-        as_it_came=deliveries.as_it_came(shape, row, f"/api/v1/quarantine/{refusal}/body"),
+        as_it_came=deliveries.as_it_came(shape, row["body"], f"/api/v1/quarantine/{refusal}/body"),
         reasons=REASONS,
         configured=shape.source in admin().sources,
     )
 
 
-@bp.post("/<int:refusal>/verify")
+@bp.post("/<id:refusal>/verify")
 @access.with_session(Scope.OPERATE)
 def verify(refusal: int) -> Response:
     """Verify it again, judged by the time it was received."""

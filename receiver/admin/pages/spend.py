@@ -29,8 +29,10 @@ class Asked(BaseModel):
 @access.with_session(Scope.READ)
 def show() -> str:
     """Show credits by source, kind and outcome, and the jobs that were charged and did not succeed."""
-    asked = forms.filters(Asked)
-    spending = admin().store.spending(since=clock.now() - _SPANS[asked.span])
+    asked, store = forms.filters(Asked), admin().store
+    since = clock.now() - _SPANS[asked.span]
+    counted_since = store.spending_since(since=since)
+    spending = store.spending(since=since)
     charged = [(one.source, one.kind, one.status, job) for one in spending for job in one.charged]
     return render_template(
         "spend.html",
@@ -42,4 +44,5 @@ def show() -> str:
         charged=charged[:_MOST_CHARGED],
         charged_count=len(charged),
         newest=NEWEST_EVENTS,
+        counted_since=counted_since if counted_since > since else None,
     )

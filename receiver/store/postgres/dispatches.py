@@ -251,15 +251,20 @@ def _with_events(db: Connection, rows: Sequence[dict[str, Any]], *, probe: bool)
     ]
 
 
-def renew(db: Connection, tokens: Mapping[int, str], lease: timedelta) -> None:
-    db.execute(
+def renew(db: Connection, tokens: Mapping[int, str], lease: timedelta) -> set[int]:
+    """What is being recorded or freed at this moment is skipped: to wait for it could be to wait for each other."""
+    rows = db.execute(
         """
-        UPDATE dispatches SET leased_until = %s
-        FROM unnest(%s::bigint[], %s::text[]) AS own (id, token)
-        WHERE dispatches.id = own.id AND dispatches.token = own.token
+        WITH held AS MATERIALIZED (
+            SELECT dispatches.id FROM unnest(%s::bigint[], %s::text[]) AS own (id, token)
+            JOIN dispatches ON dispatches.id = own.id AND dispatches.token = own.token
+            FOR UPDATE OF dispatches SKIP LOCKED)
+        UPDATE dispatches SET leased_until = %s FROM held WHERE dispatches.id = held.id
+        RETURNING dispatches.id
         """,
-        (to_text(now_in(db) + lease), list(tokens), list(tokens.values())),
-    )
+        (list(tokens), list(tokens.values()), to_text(now_in(db) + lease)),
+    ).fetchall()
+    return {row["id"] for row in rows}
 
 
 def give_back(db: Connection, claims: Sequence[Claim]) -> None:
@@ -318,15 +323,15 @@ def sweep(db: Connection, spared: Iterable[str]) -> int:
     return len(lapsed)
 
 
-def rescue(db: Connection, dispatch_id: int, worker: str, within: timedelta) -> bool:
+def rescue(db: Connection, dispatch_id: int, worker: str, leased_until: datetime) -> bool:
     now = now_in(db)
     row = db.execute(
         """
         SELECT id, attempt_count, worker, started_at FROM dispatches
-        WHERE id = %s AND state = 'running' AND worker = %s AND leased_until < %s
+        WHERE id = %s AND state = 'running' AND worker = %s AND leased_until = %s
         FOR UPDATE SKIP LOCKED
         """,
-        (dispatch_id, worker, to_text(now + within)),
+        (dispatch_id, worker, to_text(leased_until)),
     ).fetchone()
     if row is None:
         return False

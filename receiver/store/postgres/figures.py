@@ -85,7 +85,24 @@ def webhook_health(read: Read, sources: Iterable[str]) -> list[WebhookHealth]:
         """,
         {"most": figures.NEWEST_DELIVERIES},
     )
-    newest = {row["source"]: row for row in last}
+    # Of a source whose neighbours are busy the last webhook may be older than that. Those that lead to polls are fewer.
+    indirect = read(
+        """
+        SELECT source, verdict, max(received_at) AS received_at
+        FROM (
+            SELECT * FROM (
+                SELECT source, verdict, received_at FROM deliveries
+                WHERE verdict = 'hint' AND via = 'webhook' ORDER BY id DESC LIMIT %(most)s) AS hints
+            UNION ALL
+            SELECT * FROM (
+                SELECT source, verdict, received_at FROM deliveries
+                WHERE verdict = 'incomplete' AND via = 'webhook' ORDER BY id DESC LIMIT %(most)s) AS incomplete
+        ) AS indirect
+        GROUP BY source, verdict ORDER BY received_at
+        """,
+        {"most": figures.NEWEST_DELIVERIES},
+    )
+    newest = {row["source"]: row for row in [*indirect, *last]}
     ends = _newest_ends(read)
     return [figures.health_of(source, _ends_of(read, source, ends[source]), newest.get(source)) for source in sources]
 
@@ -94,7 +111,7 @@ def _newest_ends(read: Read) -> defaultdict[str, list[dict[str, Any]]]:
     """The ends of jobs among the newest events, newest first, by source."""
     rows = read(
         """
-        SELECT source, webhook_at, poll_at
+        SELECT source, job_id, webhook_at, poll_at
         FROM (SELECT * FROM events ORDER BY id DESC LIMIT %(most)s) AS newest
         WHERE status IN ('succeeded', 'failed', 'cancelled', 'expired', 'lost')
             AND job_id IS NOT NULL AND standing IN ('current', 'correction')
@@ -111,10 +128,17 @@ def _newest_ends(read: Read) -> defaultdict[str, list[dict[str, Any]]]:
 def _ends_of(read: Read, source: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(found) >= figures.NEWEST_ENDS:
         return found[: figures.NEWEST_ENDS]
-    # It has few among the newest events, so it has few at all: with the + they are sorted, not looked for in the table.
+    [known] = read(
+        "SELECT count(*) AS count FROM (SELECT 1 FROM events WHERE source = %(source)s LIMIT %(most)s) AS few",
+        {"source": source, "most": figures.FEW_EVENTS},
+    )
+    if known["count"] >= figures.FEW_EVENTS:
+        # It was busy once, and to look at all of that would take long.
+        return found
+    # With the + they are sorted, not looked for in the table.
     return read(
         """
-        SELECT webhook_at, poll_at FROM events
+        SELECT source, job_id, webhook_at, poll_at FROM events
         WHERE source = %(source)s AND status IN ('succeeded', 'failed', 'cancelled', 'expired', 'lost')
             AND job_id IS NOT NULL AND standing IN ('current', 'correction')
         ORDER BY id + 0 DESC LIMIT %(most)s
@@ -158,6 +182,13 @@ def spending(read: Read, since: datetime) -> list[Spending]:
         {"since": to_text(since), "most": figures.NEWEST_EVENTS},
     )
     return figures.spending_of(rows)
+
+
+def spending_since(read: Read, since: datetime) -> datetime:
+    first = read(
+        "SELECT recorded_at FROM events ORDER BY id DESC LIMIT 1 OFFSET %(most)s", {"most": figures.NEWEST_EVENTS - 1}
+    )
+    return max(since, from_text(first[0]["recorded_at"])) if first else since
 
 
 def workers(read: Read) -> list[Worker]:

@@ -150,21 +150,21 @@ def claim_polls(db: Connection, source: str, budget: Budget, learn: bool, limit:
     if source_paused(db, source):
         return []
     left, count = requests_left(db, source, budget, learn, now)
-    jobs = _take_due(db, source, min(left, limit), now, lease, hinted=False)
-    left_for_hints = min(left - count // 2, limit) - len(jobs)
-    jobs += _take_due(db, source, left_for_hints, now, lease, hinted=True)
+    jobs = _take_due(db, source, min(left, limit), now, lease, last=False)
+    left_for_last = min(left - count // 2, limit) - len(jobs)
+    jobs += _take_due(db, source, left_for_last, now, lease, last=True)
     spend(db, source, len(jobs), now)
     return jobs
 
 
-def _take_due(db: Connection, source: str, most: int, now: datetime, lease: timedelta, *, hinted: bool) -> list[Job]:
+def _take_due(db: Connection, source: str, most: int, now: datetime, lease: timedelta, *, last: bool) -> list[Job]:
     if most <= 0:
         return []
     rows = db.execute(
         """
         WITH due AS MATERIALIZED (
             SELECT id FROM jobs
-            WHERE source = %(source)s AND next_poll_at <= %(now)s AND (origin IN ('hint', 'listed')) = %(hinted)s
+            WHERE source = %(source)s AND next_poll_at <= %(now)s AND (origin IN ('hint', 'listed')) = %(last)s
             ORDER BY next_poll_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
         UPDATE jobs SET next_poll_at = %(lease)s, last_poll_at = %(now)s, poll_count = poll_count + 1,
             -- Late is what comes when the job is twice as old as it should be.
@@ -172,9 +172,9 @@ def _take_due(db: Connection, source: str, most: int, now: datetime, lease: time
         FROM due WHERE jobs.id = due.id
         RETURNING jobs.*
         """,
-        {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "hinted": hinted},
+        {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "last": last},
     ).fetchall()
-    return [job_of(row) for row in rows]
+    return [job_of(row, asked_at=now) for row in rows]
 
 
 def poll_soon(db: Connection, source: str, job_id: str) -> bool:
@@ -231,7 +231,7 @@ def record_poll(db: Connection, job: Job, result: PollResult) -> bool:
             missing_count = CASE WHEN %(missing)s THEN missing_count + 1 ELSE 0 END,
             open_at = CASE WHEN %(open)s THEN last_poll_at ELSE open_at END,
             unwatched = NOT %(open)s AND (unwatched OR %(error)s::text IS NOT NULL),
-            -- A hint that the provider answers for is one no longer.
+            -- What the provider answers for is as good as told.
             origin = CASE WHEN origin IN ('hint', 'listed') AND %(error)s::text IS NULL THEN 'event' ELSE origin END
         WHERE id = %(id)s
         """,

@@ -186,6 +186,8 @@ DISPATCHES: LiteralString = """
         AND (%(event_id)s::bigint IS NULL OR event_id = %(event_id)s)
         AND (%(replay_id)s::text IS NULL OR replay_id = %(replay_id)s)
         AND (%(error)s::text IS NULL OR strpos(error, %(error)s) > 0)
+        AND (%(first_line)s::text IS NULL OR %(first_line)s = coalesce(
+            trim(left(split_part(translate(error, chr(13), chr(10)), chr(10), 1), 200)), ''))
     ORDER BY id DESC LIMIT %(limit)s
     """
 
@@ -218,6 +220,8 @@ SELECTED_DEAD: LiteralString = """
     WHERE dispatches.id > %(after)s AND state = 'dead'
         AND (%(handlers)s::text[] IS NULL OR handler = ANY(%(handlers)s))
         AND (%(error)s::text IS NULL OR strpos(error, %(error)s) > 0)
+        AND (%(first_line)s::text IS NULL OR %(first_line)s = coalesce(
+            trim(left(split_part(translate(error, chr(13), chr(10)), chr(10), 1), 200)), ''))
         AND (%(source)s::text IS NULL OR events.source = %(source)s)
         AND (%(type)s::text IS NULL OR events.type LIKE %(type)s)
         AND (%(status)s::text IS NULL OR events.status = %(status)s)
@@ -232,6 +236,8 @@ SELECTED_DEAD_COUNT: LiteralString = """
     WHERE state = 'dead'
         AND (%(handlers)s::text[] IS NULL OR handler = ANY(%(handlers)s))
         AND (%(error)s::text IS NULL OR strpos(error, %(error)s) > 0)
+        AND (%(first_line)s::text IS NULL OR %(first_line)s = coalesce(
+            trim(left(split_part(translate(error, chr(13), chr(10)), chr(10), 1), 200)), ''))
         AND (%(source)s::text IS NULL OR events.source = %(source)s)
         AND (%(type)s::text IS NULL OR events.type LIKE %(type)s)
         AND (%(status)s::text IS NULL OR events.status = %(status)s)

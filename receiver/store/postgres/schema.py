@@ -100,7 +100,7 @@ _CREATE_TABLES: Sequence[LiteralString] = (
         step text,
         reference text,
         metadata text NOT NULL DEFAULT '{}',
-        origin text NOT NULL,                   -- track, event or hint: how we first heard of it
+        origin text NOT NULL,                   -- track, event, hint or listed: how we first heard of it
         created_at timestamptz NOT NULL,
         updated_at timestamptz NOT NULL,
         finished_at timestamptz,
@@ -364,9 +364,7 @@ _SHARE_WORK: Sequence[LiteralString] = (
     "CREATE INDEX queued_handler ON queued (handler, queued_at)",
 )
 
-_LET_GO: Sequence[LiteralString] = (
-    "ALTER TABLE events ADD COLUMN emptied_at timestamptz",
-)
+_LET_GO: Sequence[LiteralString] = ("ALTER TABLE events ADD COLUMN emptied_at timestamptz",)
 
 _LEARN_JOB_TIMES: Sequence[LiteralString] = (
     # When a poll last found it open.

@@ -266,10 +266,9 @@ class PostgresStore(Store):
     ) -> Claim | None:
         return self._pool.run(lambda db: dispatches.claim_one(db, dispatch_id, lease, worker, limits or {}))
 
-    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
+    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> set[int]:
         tokens = {claim.id: claim.token for claim in claims}
-        if tokens:
-            self._pool.run(lambda db: dispatches.renew(db, tokens, lease))
+        return self._pool.run(lambda db: dispatches.renew(db, tokens, lease)) if tokens else set()
 
     def give_back(self, claims: Iterable[Claim]) -> None:
         own = list(claims)
@@ -301,8 +300,15 @@ class PostgresStore(Store):
         spared = [claim.token for claim in spare]
         return self._pool.run(lambda db: dispatches.sweep(db, spared))
 
-    def rescue(self, dispatch_id: int, *, worker: str, within: timedelta) -> bool:
-        return self._pool.run(lambda db: dispatches.rescue(db, dispatch_id, worker, within))
+    def leased_until(self, dispatch_id: int, *, worker: str) -> datetime | None:
+        rows = self._pool.read(
+            "SELECT leased_until FROM dispatches WHERE id = %s AND state = 'running' AND worker = %s",
+            (dispatch_id, worker),
+        )
+        return from_text(rows[0]["leased_until"]) if rows else None
+
+    def rescue(self, dispatch_id: int, *, worker: str, leased_until: datetime) -> bool:
+        return self._pool.run(lambda db: dispatches.rescue(db, dispatch_id, worker, leased_until))
 
     def next_due(self, handlers: Iterable[str]) -> timedelta | None:
         [row] = self._pool.read(
@@ -486,12 +492,13 @@ class PostgresStore(Store):
     def due_jobs(self, source: str, *, limit: int) -> list[Job]:
         rows = self._pool.read(
             """
-            SELECT * FROM jobs WHERE source = %s AND next_poll_at <= statement_timestamp()
+            SELECT *, statement_timestamp() AS now FROM jobs
+            WHERE source = %s AND next_poll_at <= statement_timestamp()
             ORDER BY next_poll_at LIMIT %s
             """,
             (source, limit),
         )
-        return [job_of(row) for row in rows]
+        return [job_of(row, asked_at=from_text(row["now"])) for row in rows]
 
     def count_due_jobs(self, source: str) -> int:
         [row] = self._pool.read(
@@ -569,9 +576,7 @@ class PostgresStore(Store):
         # Looking first keeps all but one request a minute from writing.
         if self._pool.read(access.USE_TO_NOTE, (name,)):
             self._pool.run(
-                lambda db: db.execute(
-                    "UPDATE tokens SET last_used_at = statement_timestamp() WHERE name = %s", (name,)
-                )
+                lambda db: db.execute("UPDATE tokens SET last_used_at = statement_timestamp() WHERE name = %s", (name,))
             )
 
     def open_session(self, digest: str, *, token_digest: str, lasts: timedelta) -> None:
@@ -612,9 +617,7 @@ class PostgresStore(Store):
         self._pool.run(lambda db: holds.pause_source(db, source, paused))
 
     def source_paused_at(self, source: str) -> datetime | None:
-        rows = self._pool.read(
-            "SELECT paused_at FROM sources WHERE name = %s AND paused_at IS NOT NULL", (source,)
-        )
+        rows = self._pool.read("SELECT paused_at FROM sources WHERE name = %s AND paused_at IS NOT NULL", (source,))
         return from_text(rows[0]["paused_at"]) if rows else None
 
     def poll_soon(self, source: str, job_id: str) -> bool:
@@ -654,6 +657,9 @@ class PostgresStore(Store):
 
     def spending(self, *, since: datetime) -> list[Spending]:
         return figures.spending(self._pool.read, since)
+
+    def spending_since(self, *, since: datetime) -> datetime:
+        return figures.spending_since(self._pool.read, since)
 
     def workers(self) -> list[Worker]:
         return figures.workers(self._pool.read)

@@ -17,6 +17,28 @@ from receiver.store.sqlite.connection import insert_rows, now_in
 
 _LIVE, _REPLAYED = 0, 1
 
+DUE = """
+    SELECT id FROM dispatches AS due
+    WHERE handler = :handler AND rank = :rank AND state = 'pending' AND due_at <= :now
+        AND NOT EXISTS (
+            SELECT 1 FROM dispatches AS other
+            WHERE other.source = due.source AND other.job_id = due.job_id AND other.handler = due.handler
+                AND other.state IN ('pending', 'running')
+                AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id)))
+    ORDER BY due_at, id LIMIT :free
+"""
+
+DUE_ONE = """
+    SELECT id FROM dispatches AS due
+    WHERE id = :id AND state = 'pending' AND due_at <= :now
+        AND NOT EXISTS (
+            SELECT 1 FROM dispatches AS other
+            WHERE other.source = due.source AND other.job_id = due.job_id AND other.handler = due.handler
+                AND other.state IN ('pending', 'running')
+                AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id)))
+"""
+"""The same for one id. With `:id IS NULL OR` in the other it would be looked for among all that wait."""
+
 
 def route(db: sqlite3.Connection, plan: Mapping[int, Sequence[str]]) -> int:
     now = to_text(now_in(db))
@@ -121,9 +143,8 @@ def claim(
     free, probe = holds.allowed(db, handler, free, limit, now)
     if not free:
         return []
-    rows = list[sqlite3.Row]()
-    for rank in (_LIVE, _REPLAYED):
-        rows += _take(db, handler, rank, free - len(rows), lease, worker, now, only)
+    ids = _due_one(db, only, now) if only is not None else _due(db, handler, free, now)
+    rows = _take(db, ids, lease, worker, now)
     if rows:
         holds.begun(db, handler, len(rows), now, probing_for=lease if probe else None, limited=limit is not None)
     return _with_events(db, rows, probe=probe)
@@ -141,46 +162,36 @@ def claim_one(
     return claims[0] if claims else None
 
 
+def _due(db: sqlite3.Connection, handler: str, free: int, now: datetime) -> list[int]:
+    """What may run now. Of one job, what is live comes before what is replayed, then what is older."""
+    ids = list[int]()
+    for rank in (_LIVE, _REPLAYED):
+        if len(ids) < free:
+            values = {"handler": handler, "rank": rank, "now": to_text(now), "free": free - len(ids)}
+            ids += sorted(row["id"] for row in db.execute(DUE, values))
+    return ids
+
+
+def _due_one(db: sqlite3.Connection, dispatch_id: int, now: datetime) -> list[int]:
+    return [row["id"] for row in db.execute(DUE_ONE, {"id": dispatch_id, "now": to_text(now)})]
+
+
 def _take(
-    db: sqlite3.Connection,
-    handler: str,
-    rank: int,
-    free: int,
-    lease: timedelta,
-    worker: str,
-    now: datetime,
-    only: int | None,
+    db: sqlite3.Connection, ids: Sequence[int], lease: timedelta, worker: str, now: datetime
 ) -> list[sqlite3.Row]:
-    """Mark what is due as running. Of one job, what is live comes before what is replayed, then what is older."""
-    if free <= 0:
+    """Mark them as running. Returned in the same order."""
+    if not ids:
         return []
     rows = db.execute(
         """
         UPDATE dispatches SET state = 'running', token = lower(hex(randomblob(16))), worker = :worker,
             started_at = :now, leased_until = :until, attempt_count = attempt_count + 1
-        WHERE id IN (
-            SELECT id FROM dispatches AS due
-            WHERE handler = :handler AND rank = :rank AND state = 'pending' AND due_at <= :now
-                AND (:only IS NULL OR id = :only)
-                AND NOT EXISTS (
-                    SELECT 1 FROM dispatches AS other
-                    WHERE other.source = due.source AND other.job_id = due.job_id AND other.handler = due.handler
-                        AND other.state IN ('pending', 'running')
-                        AND (other.state = 'running' OR (other.rank, other.id) < (due.rank, due.id)))
-            ORDER BY due_at, id LIMIT :free)
+        WHERE id IN (SELECT value FROM json_each(:ids))
         RETURNING id, token, event_id, handler, attempt_count, idempotency_key, source, job_id, due_at
         """,
-        {
-            "handler": handler,
-            "rank": rank,
-            "free": free,
-            "worker": worker,
-            "now": to_text(now),
-            "until": to_text(now + lease),
-            "only": only,
-        },
+        {"ids": json.dumps(ids), "worker": worker, "now": to_text(now), "until": to_text(now + lease)},
     ).fetchall()
-    return sorted(rows, key=lambda row: row["id"])
+    return sorted(rows, key=lambda row: ids.index(row["id"]))
 
 
 def _with_events(db: sqlite3.Connection, rows: Sequence[sqlite3.Row], *, probe: bool) -> list[Claim]:
@@ -205,6 +216,18 @@ def _with_events(db: sqlite3.Connection, rows: Sequence[sqlite3.Row], *, probe: 
     event_of = {row["dispatch_id"]: row for row in events}
     job_of = {row["dispatch_id"]: row for row in jobs}
     return [claim_of(row, event_of[row["id"]], job_of.get(row["id"]), probe=probe) for row in rows]
+
+
+def renew(db: sqlite3.Connection, tokens: Mapping[int, str], lease: timedelta) -> set[int]:
+    rows = db.execute(
+        """
+        UPDATE dispatches SET leased_until = ?
+        WHERE id IN (SELECT value FROM json_each(?)) AND token IN (SELECT value FROM json_each(?))
+        RETURNING id
+        """,
+        (to_text(now_in(db) + lease), json.dumps(list(tokens)), json.dumps(list(tokens.values()))),
+    ).fetchall()
+    return {row["id"] for row in rows}
 
 
 def give_back(db: sqlite3.Connection, claims: Iterable[Claim]) -> None:
@@ -269,11 +292,11 @@ def sweep(db: sqlite3.Connection, spared: set[str]) -> int:
     return len(lapsed)
 
 
-def rescue(db: sqlite3.Connection, dispatch_id: int, worker: str, within: timedelta) -> bool:
+def rescue(db: sqlite3.Connection, dispatch_id: int, worker: str, leased_until: datetime) -> bool:
     now = now_in(db)
     row = db.execute(
-        "SELECT attempt_count FROM dispatches WHERE id = ? AND state = 'running' AND worker = ? AND leased_until < ?",
-        (dispatch_id, worker, to_text(now + within)),
+        "SELECT attempt_count FROM dispatches WHERE id = ? AND state = 'running' AND worker = ? AND leased_until = ?",
+        (dispatch_id, worker, to_text(leased_until)),
     ).fetchone()
     if row is None:
         return False

@@ -94,8 +94,8 @@ def claim_polls(
     now = now_in(db)
     left, count = requests_left(db, source, budget, learn, now)
     jobs = _take_due(db, source, min(left, limit), now, lease, last=False)
-    left_for_others = min(left - count // 2, limit) - len(jobs)
-    jobs += _take_due(db, source, left_for_others, now, lease, last=True)
+    left_for_last = min(left - count // 2, limit) - len(jobs)
+    jobs += _take_due(db, source, left_for_last, now, lease, last=True)
     spend(db, source, len(jobs), now)
     return jobs
 
@@ -119,7 +119,7 @@ def _take_due(
         """,
         {"source": source, "now": to_text(now), "lease": to_text(now + lease), "most": most, "last": last},
     ).fetchall()
-    return [job_of(row) for row in rows]
+    return [job_of(row, asked_at=now) for row in rows]
 
 
 def poll_soon(db: sqlite3.Connection, source: str, job_id: str) -> bool:

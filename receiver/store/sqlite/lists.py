@@ -305,6 +305,8 @@ DISPATCHES = """
         AND (:source IS NULL OR source = :source)
         AND (:event_id IS NULL OR event_id = :event_id) AND (:replay_id IS NULL OR replay_id = :replay_id)
         AND (:error IS NULL OR instr(error, :error))
+        AND (:first_line IS NULL OR :first_line = coalesce(trim(substr(error, 1, min(200,
+            instr(replace(error || char(10), char(13), char(10)), char(10)) - 1))), ''))
     ORDER BY id DESC LIMIT :limit
     """
 
@@ -317,6 +319,8 @@ DISPATCHES_OF_EVENT = """
         AND (:source IS NULL OR source = :source)
         AND (:replay_id IS NULL OR replay_id = :replay_id)
         AND (:error IS NULL OR instr(error, :error))
+        AND (:first_line IS NULL OR :first_line = coalesce(trim(substr(error, 1, min(200,
+            instr(replace(error || char(10), char(13), char(10)), char(10)) - 1))), ''))
     ORDER BY id DESC LIMIT :limit
     """
 
@@ -329,6 +333,8 @@ DISPATCHES_OF_REPLAY = """
         AND (:source IS NULL OR source = :source)
         AND (:event_id IS NULL OR event_id = :event_id)
         AND (:error IS NULL OR instr(error, :error))
+        AND (:first_line IS NULL OR :first_line = coalesce(trim(substr(error, 1, min(200,
+            instr(replace(error || char(10), char(13), char(10)), char(10)) - 1))), ''))
     ORDER BY id DESC LIMIT :limit
     """
 
@@ -341,6 +347,8 @@ DEAD_DISPATCHES = """
         AND (:source IS NULL OR source = :source)
         AND (:event_id IS NULL OR event_id = :event_id) AND (:replay_id IS NULL OR replay_id = :replay_id)
         AND (:error IS NULL OR instr(error, :error))
+        AND (:first_line IS NULL OR :first_line = coalesce(trim(substr(error, 1, min(200,
+            instr(replace(error || char(10), char(13), char(10)), char(10)) - 1))), ''))
     ORDER BY id DESC LIMIT :limit
     """
 
@@ -353,6 +361,8 @@ UNFINISHED_DISPATCHES = """
         AND (:source IS NULL OR source = :source)
         AND (:event_id IS NULL OR event_id = :event_id) AND (:replay_id IS NULL OR replay_id = :replay_id)
         AND (:error IS NULL OR instr(error, :error))
+        AND (:first_line IS NULL OR :first_line = coalesce(trim(substr(error, 1, min(200,
+            instr(replace(error || char(10), char(13), char(10)), char(10)) - 1))), ''))
     ORDER BY id DESC LIMIT :limit
     """
 

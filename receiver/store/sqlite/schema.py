@@ -130,7 +130,7 @@ _FIRST = (
         raw_status TEXT,
         progress REAL,
         metadata TEXT NOT NULL DEFAULT '{}',
-        origin TEXT NOT NULL,                   -- track, event or hint: how we first heard of it
+        origin TEXT NOT NULL,                   -- track, event, hint or listed: how we first heard of it
         created_at TEXT NOT NULL,
         updated_at TEXT NOT NULL,
         finished_at TEXT,

@@ -220,18 +220,9 @@ class SQLiteStore(Store):
     ) -> Claim | None:
         return self._writer.run(lambda db: dispatches.claim_one(db, dispatch_id, lease, worker, limits or {}))
 
-    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> None:
-        tokens = [(claim.id, claim.token) for claim in claims]
-
-        def work(db: sqlite3.Connection) -> None:
-            until = to_text(now_in(db) + lease)
-            db.executemany(
-                "UPDATE dispatches SET leased_until = ? WHERE id = ? AND token = ?",
-                [(until, *token) for token in tokens],
-            )
-
-        if tokens:
-            self._writer.run(work)
+    def renew(self, claims: Iterable[Claim], *, lease: timedelta) -> set[int]:
+        tokens = {claim.id: claim.token for claim in claims}
+        return self._writer.run(lambda db: dispatches.renew(db, tokens, lease)) if tokens else set()
 
     def give_back(self, claims: Iterable[Claim]) -> None:
         own = list(claims)
@@ -264,8 +255,15 @@ class SQLiteStore(Store):
         spared = {claim.token for claim in spare}
         return self._writer.run(lambda db: dispatches.sweep(db, spared))
 
-    def rescue(self, dispatch_id: int, *, worker: str, within: timedelta) -> bool:
-        return self._writer.run(lambda db: dispatches.rescue(db, dispatch_id, worker, within))
+    def leased_until(self, dispatch_id: int, *, worker: str) -> datetime | None:
+        rows = self._read(
+            "SELECT leased_until FROM dispatches WHERE id = ? AND state = 'running' AND worker = ?",
+            (dispatch_id, worker),
+        )
+        return from_text(rows[0]["leased_until"]) if rows else None
+
+    def rescue(self, dispatch_id: int, *, worker: str, leased_until: datetime) -> bool:
+        return self._writer.run(lambda db: dispatches.rescue(db, dispatch_id, worker, leased_until))
 
     def next_due(self, handlers: Iterable[str]) -> timedelta | None:
         [row] = self._read(
@@ -370,6 +368,8 @@ class SQLiteStore(Store):
             WHERE dispatches.id > :after AND state = 'dead'
                 AND (:handlers IS NULL OR handler IN (SELECT value FROM json_each(:handlers)))
                 AND (:error IS NULL OR instr(error, :error) > 0)
+                AND (:first_line IS NULL OR :first_line = coalesce(trim(substr(error, 1, min(200,
+                    instr(replace(error || char(10), char(13), char(10)), char(10)) - 1))), ''))
                 AND (:source IS NULL OR events.source = :source) AND (:type IS NULL OR events.type GLOB :type)
                 AND (:status IS NULL OR events.status = :status) AND (:kind IS NULL OR events.kind = :kind)
                 AND (:since IS NULL OR finished_at >= :since) AND (:until IS NULL OR finished_at < :until)
@@ -387,6 +387,8 @@ class SQLiteStore(Store):
             WHERE state = 'dead'
                 AND (:handlers IS NULL OR handler IN (SELECT value FROM json_each(:handlers)))
                 AND (:error IS NULL OR instr(error, :error) > 0)
+                AND (:first_line IS NULL OR :first_line = coalesce(trim(substr(error, 1, min(200,
+                    instr(replace(error || char(10), char(13), char(10)), char(10)) - 1))), ''))
                 AND (:source IS NULL OR events.source = :source) AND (:type IS NULL OR events.type GLOB :type)
                 AND (:status IS NULL OR events.status = :status) AND (:kind IS NULL OR events.kind = :kind)
                 AND (:since IS NULL OR finished_at >= :since) AND (:until IS NULL OR finished_at < :until)
@@ -500,12 +502,13 @@ class SQLiteStore(Store):
     def due_jobs(self, source: str, *, limit: int) -> list[Job]:
         rows = self._read(
             """
-            SELECT * FROM jobs WHERE source = ? AND next_poll_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+            SELECT *, strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now FROM jobs
+            WHERE source = ? AND next_poll_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
             ORDER BY next_poll_at LIMIT ?
             """,
             (source, limit),
         )
-        return [job_of(row) for row in rows]
+        return [job_of(row, asked_at=from_text(row["now"])) for row in rows]
 
     def count_due_jobs(self, source: str) -> int:
         [row] = self._read(
@@ -663,6 +666,9 @@ class SQLiteStore(Store):
 
     def spending(self, *, since: datetime) -> list[Spending]:
         return figures.spending(self._read, since)
+
+    def spending_since(self, *, since: datetime) -> datetime:
+        return figures.spending_since(self._read, since)
 
     def workers(self) -> list[Worker]:
         return figures.workers(self._read)

@@ -1,5 +1,8 @@
 """Dispatches, replays and dead letters over the API."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from receiver.store.base import DispatchFilter
@@ -163,3 +166,15 @@ def test_of_very_many_none_is_changed(api, dead, monkeypatch, store):
 
     assert [answer.status_code for answer in answers] == [409, 409]
     assert states(store) == ["dead"] * 3
+
+
+def test_says_how_many_were_changed_before_the_store_failed(api, dead, database, monkeypatch):
+    monkeypatch.setattr("receiver.operations.CHUNK", 1)
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON dispatches WHEN NEW.id = 2 BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+
+    answer = api.post("/retries", {"selection": {}, "expected_count": 3})
+
+    assert (answer.status_code, answer.get_json()["detail"][:42]) == (502, "1 of 3 were changed, the others were not: ")

@@ -1,6 +1,8 @@
 """What all operations share: problems, parameters, bodies, paging, and requests that are made once."""
 
 import json
+import sqlite3
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -255,6 +257,34 @@ def test_what_may_have_done_something_is_not_done_again(api, provider):
 
     assert [first.status_code, second.status_code] == [502, 502]
     assert (first.get_json(), len(provider.asked)) == (second.get_json(), asked)
+
+
+@contextmanager
+def unwritable(database, table):
+    """A store that cannot record anything new in one of its tables."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute(f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        yield
+        db.execute("DROP TRIGGER full")
+
+
+def test_what_the_store_could_not_begin_may_be_asked_for_again(api, database):
+    with unwritable(database, "intents"):
+        first = api.post("/submissions", VIDEO, Idempotency_Key="order-17")
+
+    second = api.post("/submissions", VIDEO, Idempotency_Key="order-17")
+
+    assert [first.status_code, second.status_code] == [503, 201]
+
+
+def test_what_was_created_but_not_recorded_is_not_created_again(api, provider, database):
+    with unwritable(database, "jobs"):
+        first = api.post("/submissions", VIDEO, Idempotency_Key="order-17")
+
+    second = api.post("/submissions", VIDEO, Idempotency_Key="order-17")
+
+    assert [first.status_code, second.status_code] == [502, 502]
+    assert (first.get_json(), len(provider.asked)) == (second.get_json(), 1)
 
 
 def test_a_request_that_is_refused_before_it_begins_spends_no_key(api, provider):

@@ -18,3 +18,20 @@ def test_tells_whether_webhooks_come(api, post):
 
     assert (health["source"], health["ended_count"], health["missed_share"]) == ("creativeai", 1, 0.0)
     assert health["last_webhook_at"] is not None
+
+
+def test_tells_since_when_somebody_keeps_things_paused(api, store):
+    store.pause_handler("orders", paused=True)
+    store.pause_source("creativeai", paused=True)
+
+    stats = api.get("/stats").get_json()
+
+    assert [bool(found["paused_at"]) for found in [*stats["handlers"], *stats["sources"]]] == [True, True]
+
+
+def test_lists_what_is_wrong(api, post, attempted):
+    attempted(post("vgen_1"), "dead", "no disk")
+
+    [alert] = api.get("/alerts").get_json()["items"]
+
+    assert (alert["cause"], alert["since"], alert["told_at"]) == ("dead-letters orders", None, None)

@@ -1,6 +1,7 @@
 """The stream of what is new."""
 
 import json
+import threading
 from contextlib import contextmanager
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from receiver.admin.extension import NAME
 from receiver.tokens import digest
 from tests.admin.serving import serving
+from tests.watch import eventually
 
 
 @pytest.fixture
@@ -136,3 +138,29 @@ def test_ends_when_the_session_does(app, url, token):
 
     assert (answer.status_code, first) == (200, ": hello")
     assert rest <= {"", ": nothing new"}
+
+
+def test_one_thread_looks_however_often_people_come_and_go(app):
+    stream, before = app.extensions[NAME].stream, threads()
+    for _ in range(20):
+        stream.enter()
+        stream.leave()
+
+    assert len(threads() - before) == 1
+
+
+def test_looks_again_for_whoever_comes_after_all_have_gone(app, follow, post):
+    stream, before = app.extensions[NAME].stream, threads()
+    stream.enter()
+    stream.leave()
+    eventually(lambda: not threads() - before)
+
+    with follow("0-0") as following:
+        post("vgen_1")
+        name, _, _ = following()
+
+    assert name == "event"
+
+
+def threads():
+    return {thread for thread in threading.enumerate() if thread.name == "stream"}

@@ -249,3 +249,42 @@ def test_is_used_by_keyboard(opened):
         page.keyboard.press("Enter")
 
         assert (skipping, page.evaluate("document.activeElement.id")) == ("Skip to content", "main")
+
+
+def test_what_was_chosen_to_withdraw_stays_chosen(opened, post, store):
+    intents = [store.intend("creativeai", kind="video", metadata={}) for _ in range(2)]
+
+    with opened("/jobs") as page:
+        page.get_by_label("Intent").select_option(intents[0].id)
+        page.get_by_label("I have looked").check()
+        store.intend("creativeai", kind="video", metadata={})
+        post("vgen_1")
+        page.get_by_role("link", name="vgen_1").wait_for(timeout=3 * WITHIN)
+
+        assert page.get_by_label("Intent").input_value() == intents[0].id
+        assert page.get_by_label("I have looked").is_checked()
+
+
+def test_a_reason_that_is_being_written_stays(opened, post, attempted, store):
+    event = post("vgen_1")
+    attempted(event, "dead", "no disk")
+    store.replay({event.id: ["orders"]}, replay_id="again")
+
+    with opened(f"/events/{event.id}") as page:
+        page.get_by_label("Reason").fill("it was known")
+        store.replay({event.id: ["orders"]}, replay_id="once-more")
+        page.get_by_text("replay 2").wait_for()
+
+        assert page.get_by_label("Reason").input_value() == "it was known"
+
+
+def test_enter_in_the_reason_discards(opened, post, attempted, store):
+    dispatch = attempted(post("vgen_1"), "dead", "no disk")
+
+    with opened("/dead-letters/group?handler=orders&first_line=no+disk") as page:
+        page.get_by_label(f"Dispatch {dispatch}").check()
+        page.locator("form[action='/dead-letters/discard'] [name=reason]").press_sequentially("known")
+        page.keyboard.press("Enter")
+        page.get_by_role("status").wait_for()
+
+    assert store.dispatch(dispatch)["state"] == State.CANCELLED

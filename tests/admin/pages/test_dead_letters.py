@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.admin.pages.dead_letters import first_line, grouped
+from receiver.admin.pages.dead_letters import grouped
 from receiver.models import State
 
 
@@ -16,7 +16,7 @@ def letters(post, attempted):
 @pytest.fixture
 def group(letters, operator):
     """The page of the three."""
-    return operator.get("/dead-letters/group", handler="orders", error="OSError: no disk")
+    return operator.get("/dead-letters/group", handler="orders", first_line="OSError: no disk")
 
 
 def states(store, letters):
@@ -30,7 +30,7 @@ def test_groups_by_handler_and_first_line():
         {"handler": "orders", "error": "no disk", "finished_at": "2026-03-09T16:00:00.000Z"},
     ]
 
-    assert [(group.handler, group.error, group.count) for group in grouped(rows)] == [
+    assert [(group.handler, group.first_line, group.count) for group in grouped(rows)] == [
         ("archive", "no disk", 2),
         ("orders", "no disk", 1),
     ]
@@ -44,18 +44,6 @@ def test_group_knows_its_newest_and_its_oldest():
     [group] = grouped(rows)
 
     assert (group.newest_at, group.oldest_at) == ("2026-03-09T16:00:02.000Z", "2026-03-09T16:00:01.000Z")
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        pytest.param(None, "", id="none"),
-        pytest.param("\nno disk", "", id="empty-first-line"),
-        pytest.param("x" * 300, "x" * 200, id="too-long-to-search-for"),
-    ],
-)
-def test_first_line(error, line):
-    assert first_line(error) == line
 
 
 def test_groups_lead_to_their_letters(letters, operator):
@@ -120,3 +108,44 @@ def test_what_died_later_is_not_agreed_to(letters, group, operator, post, attemp
     operator.press(group, "Retry all 3")
 
     assert store.dispatch(later)["state"] == State.DEAD
+
+
+@pytest.mark.parametrize(
+    ("error", "other"),
+    [
+        pytest.param("TimeoutError:", "TimeoutError: read", id="one-begins-as-the-other"),
+        pytest.param(None, "no disk", id="no-text"),
+        pytest.param(" no disk\t\r\nat line 1", "no disk", id="white-space"),
+        pytest.param("x" * 300, "x" * 199, id="long"),
+    ],
+)
+def test_a_group_is_those_that_the_list_counts_and_no_other(post, attempted, operator, store, error, other):
+    letters = [attempted(post(f"vgen_{number}"), "dead", kept) for number, kept in enumerate([error, error, other])]
+    page = operator.get("/dead-letters")
+    [address, _] = [link for link in page.links() if link.startswith("/dead-letters/group")]
+
+    group = operator.get(address)
+    operator.press(group, "Retry all 2")
+
+    assert "2 dead" in group
+    assert states(store, letters) == [State.PENDING, State.PENDING, State.DEAD]
+
+
+def test_goes_back_to_the_group_after_some_of_it(letters, group, operator):
+    page = operator.press(group, "Retry the chosen", dispatch=letters[:1])
+
+    assert "2 dead" in page
+
+
+def test_enter_in_the_reason_discards(letters, group):
+    [(form, first)] = [(form, form.buttons[0]) for form in group.forms if len(form.buttons) == 2]
+
+    assert (form.action, first[0]) == ("/dead-letters/discard", "Discard the chosen")
+
+
+def test_an_event_that_no_store_can_have_leads_to_the_list(letters, group, operator):
+    form = group.form("Retry the chosen")
+
+    page = operator.post(form.action, {**form.fields, "dispatch": letters[:1], "event": "9" * 5000, "handler": ""})
+
+    assert page.status == 200

@@ -112,6 +112,32 @@ class TestReplay:
         assert "Replayed: 1 dispatch new." in page
         assert len(store.list_dispatches(DispatchFilter(event_id=event.id), limit=5).rows) == 2
 
+    def test_a_button_that_is_pressed_twice_replays_once(self, post, operator, store):
+        event = post("vgen_1")
+        opened = operator.get(f"/events/{event.id}")
+        operator.press(opened, "Replay for orders")
+
+        page = operator.press(opened, "Replay for orders")
+
+        assert "This was replayed before" in page
+        assert len(store.list_dispatches(DispatchFilter(event_id=event.id), limit=5).rows) == 1
+
+    def test_replays_again_on_a_page_that_was_loaded_again(self, post, operator, store):
+        event = post("vgen_1")
+        for _ in range(2):
+            operator.press(operator.get(f"/events/{event.id}"), "Replay for orders")
+
+        assert len(store.list_dispatches(DispatchFilter(event_id=event.id), limit=5).rows) == 2
+
+    def test_what_failed_can_be_sent_again(self, post, operator, store):
+        event = post("vgen_1")
+        opened = operator.get(f"/events/{event.id}")
+        operator.press(opened, "Replay for orders", handler="unknown")
+
+        page = operator.press(opened, "Replay for orders")
+
+        assert "Replayed: 1 dispatch new." in page
+
     def test_replays_for_all_that_want_it(self, tables, request):
         tables["handlers"]["log"] = {}
         post, operator = (request.getfixturevalue(name) for name in ("post", "operator"))
@@ -131,7 +157,7 @@ class TestReplay:
         event = post("vgen_1", status="failed")
         form = operator.get("/").form("Sign out")
 
-        page = operator.post(f"/events/{event.id}/replay", form.fields)
+        page = operator.post(f"/events/{event.id}/replay", {**form.fields, "key": "made-up"})
 
         assert "no handler wants this event" in page
 

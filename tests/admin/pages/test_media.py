@@ -15,7 +15,8 @@ from receiver.admin.pages.media import is_link, medium
         pytest.param("https://cdn.example/results/17", "music", "audio", id="music"),
         pytest.param("https://cdn.example/results/17", "batch", None, id="nobody-knows"),
         pytest.param("https://cdn.example/picture.svg", None, None, id="a-drawing-may-hold-scripts"),
-        pytest.param("http://[broken", "video", None, id="no-url"),
+        pytest.param("http://cdn.example/picture.png", None, None, id="in-the-clear"),
+        pytest.param("https://[broken", "video", None, id="no-url"),
     ],
 )
 def test_medium(url, kind, expected):

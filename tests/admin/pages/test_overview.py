@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from receiver import clock
+from receiver.admin.pages import words
 from receiver.errors import Reason
 from receiver.models import Delivery, Schedule
 from receiver.store.base import Refusal
@@ -72,3 +73,22 @@ def test_spend_tells_credits_by_outcome(post, operator):
 
 def test_spend_of_nothing_says_so(operator):
     assert "No provider has told what a job cost" in operator.get("/spend")
+
+
+def test_spend_says_since_when_it_counts(post, operator, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_EVENTS", 1)
+    post("vgen_1")
+    event = post("vgen_2")
+
+    page = operator.get("/spend")
+
+    assert f"since {words.moment(event.recorded_at)}" in page
+    assert "do not reach back 7d" in page
+
+
+def test_spend_of_all_that_was_asked_for_says_so(post, operator):
+    post("vgen_1")
+    page = operator.get("/spend")
+
+    assert "in the last 7d" in page
+    assert "do not reach back" not in page

@@ -281,3 +281,28 @@ def test_unavailable_store_is_told_as_a_page(app, operator, store, monkeypatch):
     page = operator.get("/events")
 
     assert (page.status, "the disk is full" in page) == (503, True)
+
+
+@pytest.mark.parametrize("path", ["/events", "/jobs", "/"])
+def test_parameters_that_no_page_knows_change_nothing(operator, path):
+    page = operator.get(path, endpoint="x", _method="POST", _external="1", _anchor="y")
+
+    assert page.status == 200
+    assert all(link.startswith(("/", "#")) for link in page.links())
+
+
+@pytest.mark.parametrize("path", ["/events", "/deliveries", "/quarantine"])
+@pytest.mark.parametrize("number", [2**63, 10**30, 0])
+def test_an_id_that_no_store_can_have_is_not_found(operator, path, number):
+    assert operator.get(f"{path}/{number}").status == 404
+
+
+@pytest.mark.parametrize("path", ["/deliveries/1", "/events/1"])
+def test_a_page_reads_a_delivery_once(post, operator, store, monkeypatch, path):
+    post("vgen_1")
+    read, asked = store.delivery, []
+    monkeypatch.setattr(store, "delivery", lambda delivery_id: asked.append(delivery_id) or read(delivery_id))
+
+    page = operator.get(path)
+
+    assert (page.status, asked) == (200, [1])
