@@ -48,9 +48,7 @@ class Source:
 
     def requests_left(self, store: Store) -> int:
         """How many requests its budget allows at this moment."""
-        return store.requests_left(
-            self.name, budget=self.budget or self.provider.budget, learn=self.budget is None
-        )
+        return store.requests_left(self.name, budget=self.budget or self.provider.budget, learn=self.budget is None)
 
     @property
     def access(self) -> Access:

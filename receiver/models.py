@@ -198,6 +198,8 @@ class Job:
     incomplete_count: int = 0
     """Answers in a row that told the end without the result."""
     last_error: str | None = None
+    asked_at: datetime | None = None
+    """When the store handed it out as due, by the database's clock: what its times are to be compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,6 +135,9 @@ class Reconciler:
             StoreUnavailable: what was learned until then is stored.
         """
         asked = list(sources)
+        for source in asked:
+            # So that it shows that somebody asks.
+            self._store.claim_turn(f"reconcile:{source.name}", every=timedelta(0))
         with ThreadPoolExecutor(max(len(asked), 1)) as pool:
             return list(pool.map(self.pass_over, asked))
 
@@ -183,7 +186,7 @@ class Reconciler:
             schedule = self._schedule_of(source, job)
             wait = pace.first_poll(self._pace_of(source, job), schedule) - _age(job)
             if _awaits_first(job, schedule) and wait > timedelta(0):
-                later.append((job, min(wait, job.deadline_at - clock.now())))
+                later.append((job, min(wait, _left(job))))
         if later:
             self._store.postpone(later)
         return len(later)
@@ -210,7 +213,7 @@ class Reconciler:
 
     def _without_key(self, source: Source, job: Job) -> Checked:
         """A job nobody can be asked about waits for its webhook until the deadline, or until there is a key."""
-        left = job.deadline_at - clock.now()
+        left = _left(job)
         if left <= timedelta(0):
             return self._end(source, job, Status.EXPIRED)
         error = f"sources.{source.name}.api_key is not set, so nobody can be asked" if source.provider.polls else None
@@ -240,7 +243,7 @@ class Reconciler:
 
     def _answered(self, source: Source, job: Job, reading: Reading, delivery: Delivery) -> Checked:
         job = self._patient_with(source, job, reading)
-        late = job.deadline_at <= clock.now()
+        late = _left(job) <= timedelta(0)
         if reading.incomplete and job.incomplete_count < _MOST_INCOMPLETE and not late:
             return self._still_open(source, job, reading)
         receipt = inbox.learn(source, delivery, reading.events, store=self._store)
@@ -266,7 +269,7 @@ class Reconciler:
         unknown = self._store.record_poll(
             job,
             PollResult(
-                wait=min(wait, max(job.deadline_at - clock.now(), timedelta(0))),
+                wait=min(wait, max(_left(job), timedelta(0))),
                 status=reading.status,
                 raw_status=reading.raw_status,
                 progress=reading.progress,
@@ -287,7 +290,7 @@ class Reconciler:
         announce(signals.job_missing, source.name, job=job.job_id)
         told = source.masked(str(error))
         enough = _MISSING_MEANS_LOST * source.provider.places(job)
-        if job.missing_count + 1 >= enough or job.deadline_at <= clock.now():
+        if job.missing_count + 1 >= enough or _left(job) <= timedelta(0):
             return self._end(source, job, Status.LOST, error=told)
         wait = backoff.next_poll(self._schedule_of(source, job), _age(job))
         self._store.record_poll(job, PollResult(wait=wait, error=told, missing=True))
@@ -298,7 +301,7 @@ class Reconciler:
         announce(signals.poll_failed, source.name, job=job.job_id, error=told)
         # Of what only a hint spoke, nobody is waiting.
         patience = timedelta(0) if job.origin is Origin.HINT else _UNREACHABLE
-        if job.deadline_at + patience <= clock.now():
+        if _left(job) + patience <= timedelta(0):
             return self._end(source, job, Status.EXPIRED, error=told)
         wait = backoff.next_poll_after_error(self._schedule_of(source, job), _age(job), job.error_count + 1)
         if isinstance(error, RateLimited):
@@ -375,7 +378,17 @@ def _follows_up(job: Job, reading: Reading) -> bool:
 
 
 def _age(job: Job) -> timedelta:
-    return clock.now() - job.created_at
+    return _now(job) - job.created_at
+
+
+def _left(job: Job) -> timedelta:
+    """How long until its deadline; less than nothing once that has passed."""
+    return job.deadline_at - _now(job)
+
+
+def _now(job: Job) -> datetime:
+    """The time by the clock that wrote the job's times: this machine's may be wrong."""
+    return job.asked_at or clock.now()
 
 
 def _delivery(source: Source, path: str, response: Response) -> Delivery:

@@ -1,6 +1,7 @@
 """The engine for one machine, over a real store."""
 
 import contextlib
+import math
 import sqlite3
 import sys
 import threading
@@ -623,6 +624,30 @@ def test_does_not_begin_what_another_worker_may_have(database, caplog, slowing):
                 assert len(slowing.entered) == QUICK + 1
 
 
+def test_does_not_begin_what_lost_its_lease(store, slowing):
+    lease = timedelta(milliseconds=400)
+    receive(store, *[an_event(f"job_{number}") for number in range(QUICK + 40)])
+    engine = an_engine(store, a_handler(slowing, concurrency=1), lease=lease)
+    with working(engine), slowing:
+        eventually(lambda: len(slowing.entered) == QUICK + 1)
+        [running] = engine._running()
+        waiting = {run.claim.event.job_id for run in engine._runs if math.isinf(run.began)}
+        assert waiting
+        store._writer.run(
+            lambda db: db.execute(
+                "UPDATE dispatches SET token = 'of another' || id WHERE state = 'running' AND id <> ?",
+                (running.claim.id,),
+            )
+        )
+        end = time.monotonic()
+        eventually(lambda: running.leased > end)
+        with engine._guard:
+            slowing.opened.set()
+        eventually(lambda: engine._lanes[HANDLER].threads.waiting_count == 0)
+
+        assert waiting.isdisjoint(slowing.entered)
+
+
 # Time limits and leases
 
 
@@ -692,6 +717,29 @@ def test_does_not_run_again_what_it_still_runs(store, gate):
         eventually(lambda: len(got) == 2 and "job_2" in gate.entered)
 
     assert gate.entered == ["job_1", "job_2"]
+
+
+def test_rests_while_what_it_still_runs_has_lost_its_lease(database, gate):
+    with contextlib.closing(Counting(database)) as store:
+        receive(store)
+        with working(an_engine(store, a_handler(gate))), gate:
+            eventually(lambda: gate.entered)
+            store._writer.run(lambda db: db.execute("UPDATE dispatches SET leased_until = '2000-01-01T00:00:00.000Z'"))
+            end, before = time.monotonic() + 0.5, store.asked_count
+            store.wake()
+            eventually(lambda: time.monotonic() > end)
+
+            assert 0 < store.asked_count - before < 60
+
+
+class Counting(SQLiteStore):
+    """Counts how often it is asked what comes next."""
+
+    asked_count = 0
+
+    def next_due(self, handlers):
+        self.asked_count += 1
+        return super().next_due(handlers)
 
 
 def test_gives_up_when_too_many_attempts_that_ran_past_their_time_still_go_on(store, caplog, gate):

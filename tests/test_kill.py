@@ -127,12 +127,7 @@ def aftermath(tmp_path_factory):
         acknowledged = providers.map(lambda job: post_until_acknowledged(receiver.url, job, deadline), jobs)
         for kind in ("receiver work", "gunicorn", "receiver work", "gunicorn", "receiver work"):
             heard = len(store.list_events(limit=DELIVERIES).rows)
-            eventually(
-                lambda heard=heard: (
-                    len(store.list_events(limit=DELIVERIES).rows)
-                    >= min(heard + 40, DELIVERIES)
-                )
-            )
+            eventually(lambda heard=heard: len(store.list_events(limit=DELIVERIES).rows) >= min(heard + 40, DELIVERIES))
             if kind == "receiver work":
                 kill_at_work(process.pid, store, deaths)
             else:

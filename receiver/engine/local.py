@@ -23,6 +23,7 @@ from receiver.store.base import Store
 _log = logging.getLogger(__name__)
 
 _LOOK_ANYWAY = timedelta(seconds=1)
+_SHORTEST_WAIT = timedelta(milliseconds=10)
 _AFTER_TROUBLE = 1.0
 _RENEWALS_PER_LEASE = 4
 _MOST_ABANDONED = 100
@@ -177,7 +178,8 @@ class LocalEngine(Engine):
             try:
                 if self._work():
                     continue
-                self._store.wait(self._until_next())
+                # What is due may be what cannot be freed: a lease that ended while its dispatch still runs here.
+                self._store.wait(max(self._until_next(), _SHORTEST_WAIT))
             except StoreUnavailable as error:
                 _log.warning("store unavailable; trying again", extra={"error": str(error)})
                 self._stop.wait(_AFTER_TROUBLE)
@@ -223,11 +225,11 @@ class LocalEngine(Engine):
         return not self._begin(run) or self._end(run, self._attempts.make(run.claim))
 
     def _begin(self, run: _Run) -> bool:
-        """Note that it begins; not if the lease may have ended while it waited, and another worker have it."""
+        """Note that it begins; not if the lease has or may have ended while it waited, and another worker have it."""
         with self._guard:
             run.began = time.monotonic()
             run.thread = threading.current_thread()
-            if run.began > run.leased + self._lease.total_seconds():
+            if run not in self._runs or run.began > run.leased + self._lease.total_seconds():
                 self._runs.discard(run)
                 return False
             self._lanes[run.claim.handler].running.add(run)
@@ -310,12 +312,20 @@ class LocalEngine(Engine):
                 runs = list(self._runs)
             asked = time.monotonic()
             try:
-                self._store.renew([run.claim for run in runs], lease=self._lease)
+                renewed = self._store.renew([run.claim for run in runs], lease=self._lease)
             except StoreUnavailable as error:
                 _log.warning("leases not renewed", extra={"error": str(error)})
             else:
-                for run in runs:
+                self._keep(runs, renewed, asked)
+
+    def _keep(self, runs: Sequence[_Run], renewed: set[int], asked: float) -> None:
+        """Note which leases were renewed. What lost its lease and has not begun is another worker's."""
+        with self._guard:
+            for run in runs:
+                if run.claim.id in renewed:
                     run.leased = asked
+                elif math.isinf(run.began):
+                    self._runs.discard(run)
 
     def _finish_running(self) -> None:
         """Give back what has not begun, and wait for what runs. What takes longer is run again after its lease."""

@@ -1,6 +1,7 @@
 """Run the dispatch that a broker's message names, in the thread that asks for it."""
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 _RENEW_EVERY = timedelta(seconds=1)
 _RENEWALS_PER_LEASE = 4
 _RENEWALS_MISSED = 3
-_LOOK_EVERY = 0.1
+_LOOK_EVERY = timedelta(milliseconds=100)
 _MOST_ABANDONED = 20
 
 
@@ -81,23 +82,25 @@ class Runner:
                 "a dispatch came whose handler is not configured here",
                 extra={"handler": row["handler"], "dispatch": dispatch_id},
             )
+            self._store.dequeue([dispatch_id])
             return None
         if again:
             self._outlive(dispatch_id, worker)
         return self._store.claim_one(dispatch_id, lease=self._lease, worker=worker, limits=self._attempts.limits)
 
     def _outlive(self, dispatch_id: int, worker: str) -> None:
-        """Free what died with the worker that had this message before; one that lives renews its lease meanwhile."""
-        silence = _RENEWALS_MISSED * self._renew_every
-        patience = time.monotonic() + 2 * silence.total_seconds()
-        while self._runs(dispatch_id) and time.monotonic() < patience:
-            if self._store.rescue(dispatch_id, worker=worker, within=self._lease - silence):
-                return
-            time.sleep(_LOOK_EVERY)
+        """Free what died with the worker that had this message before; one that lives renews its lease meanwhile.
 
-    def _runs(self, dispatch_id: int) -> bool:
-        row = self._store.dispatch(dispatch_id)
-        return row is not None and row["state"] == State.RUNNING
+        Only the time counts in which the store could be written to: in any other nobody could renew.
+        """
+        leased_until = self._store.leased_until(dispatch_id, worker=worker)
+        for _ in range(math.ceil(_RENEWALS_MISSED * self._renew_every / _LOOK_EVERY)):
+            if leased_until is None or self._store.leased_until(dispatch_id, worker=worker) != leased_until:
+                return
+            self._store.prove()
+            time.sleep(_LOOK_EVERY.total_seconds())
+        if leased_until is not None:
+            self._store.rescue(dispatch_id, worker=worker, leased_until=leased_until)
 
     def _outcome(self, claim: Claim) -> Outcome:
         """What the attempt led to, in its handler's time. Its lease is renewed meanwhile."""

@@ -3,15 +3,19 @@
 import contextlib
 from collections import Counter
 from contextlib import closing
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from receiver import sandbox
 from receiver.config import load
+from receiver.models import Schedule
 from receiver.store import open_store
 from receiver.store.base import DispatchFilter
+from tests.cluster.nodes import clock_ahead
 from tests.running import SECRET, Running
+from tests.scripted import Scripted, job
 from tests.watch import eventually
 
 HANDLER = '''\
@@ -79,6 +83,20 @@ def test_workers_share_the_work_and_do_none_of_it_twice(running, store):
     assert Counter(job for job, _ in noted(running)) == dict.fromkeys(jobs, 1)
     rows = store.list_dispatches(DispatchFilter(state="done"), limit=100).rows
     assert len(rows) == len(jobs)
+
+
+def test_a_node_whose_clock_is_ahead_gives_up_no_job(tmp_path, running, store, monkeypatch):
+    minutes = Schedule(first=timedelta(0), every={timedelta(0): timedelta(0)}, deadline=timedelta(minutes=5))
+    for name, value in clock_ahead(tmp_path, 600).items():
+        monkeypatch.setenv(name, value)
+    with Scripted(job("processing")) as provider:
+        ahead = Running(tmp_path, TABLES, base_url=provider.url)
+        store.track("creativeai", "job_1", kind="video", schedule=minutes)
+
+        ahead.run("reconcile")
+
+        assert provider.paths == ["/v1/video/generations/job_1"]
+    assert store.job("creativeai", "job_1").finished_at is None
 
 
 def test_nobody_is_shown_the_password(running, monkeypatch):

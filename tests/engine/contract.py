@@ -52,7 +52,7 @@ class EngineContract:
 
         first, second = cluster.notes()
         assert (first.attempt, second.attempt) == ("1", "2")
-        assert 1 <= second.at - first.at < 3
+        assert second.at - first.at >= 1
 
     def test_events_of_one_job_run_in_their_order(self, cluster):
         for _ in range(2):

@@ -1,14 +1,17 @@
 """Running the dispatch that a message names, over a real store."""
 
 import threading
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
 from receiver.engine.runner import Runner
 from receiver.models import State
+from receiver.store.sqlite import SQLiteStore
 from tests.store.contract import HANDLER, HOUR, MINUTE, an_event, claim, dispatch, the_dispatch
 from tests.test_engine import a_handler
+from tests.trouble import database_locked
 from tests.watch import eventually
 
 LEASE = timedelta(seconds=1)
@@ -70,8 +73,11 @@ def test_leaves_what_another_runs(store, handler, called):
 def test_leaves_what_it_has_no_handler_for(store):
     dispatch(store, an_event())
 
+    store.enqueue({HANDLER: 1})
+
     assert run(a_runner(store), store) is None
     assert the_dispatch(store)["state"] == "pending"
+    assert len(store.enqueue({HANDLER: 1})) == 1
 
 
 def test_takes_over_from_a_worker_that_died_with_its_message(store, handler, called):
@@ -98,6 +104,31 @@ def test_takes_over_nothing_that_is_renewed(store, handler, called):
 
     assert state is None
     assert called == []
+
+
+def test_takes_over_nothing_from_one_that_could_not_renew(database, called, caplog):
+    ended = threading.Event()
+    with (
+        closing(SQLiteStore(database, timeout=timedelta(milliseconds=50))) as first,
+        closing(SQLiteStore(database)) as second,
+    ):
+        dispatch(first, an_event())
+        handler = a_handler(lambda event: called.append(event) or ended.wait(30), HANDLER)
+        running = threading.Thread(target=run, args=(a_runner(first, handler, lease=MINUTE), first))
+        running.start()
+        eventually(lambda: called)
+        with database_locked(database):
+            eventually(lambda: caplog.messages.count("lease not renewed") == 4)
+            other = threading.Thread(
+                target=run, args=(a_runner(second, handler, lease=MINUTE), second), kwargs={"again": True}
+            )
+            other.start()
+            eventually(lambda: second._writer._led)
+        other.join(30)
+        ended.set()
+        running.join(30)
+
+        assert len(called) == 1
 
 
 def test_takes_over_nothing_from_another_message(store, handler, called):
