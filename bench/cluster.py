@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -41,9 +41,34 @@ _PARK = """
     SELECT id, 'noop', source, job_id, 'pending', 'parked_' || id, now() + interval '2 days', now() FROM events
 """
 
+_JOBS_OF_EVENTS = """
+    INSERT INTO jobs (source, job_id, kind, status, raw_status, origin, created_at, updated_at, finished_at,
+        deadline_at)
+    SELECT source, job_id, kind, 'succeeded', 'completed', 'event', now(), now(), now(), now() FROM events ORDER BY id
+"""
+
 
 def measure(plan: Plan) -> list[Row]:
-    """All rows about PostgreSQL. Its settings are its own, `fsync` and `synchronous_commit` on."""
+    """All rows about PostgreSQL but those about many events."""
+    with _served() as databases:
+        return [
+            *_acks(databases, plan),
+            *_starts(databases, plan),
+            *_dispatches(databases, plan),
+            *_order(databases),
+            *_recovery(databases),
+        ]
+
+
+def measure_many(plan: Plan) -> list[Row]:
+    """Whether ten million stored events make anything slower."""
+    with _served() as databases:
+        return _many(databases, plan)
+
+
+@contextmanager
+def _served() -> Iterator[Databases]:
+    """Databases on a server of our own. Its settings are its own, `fsync` and `synchronous_commit` on."""
     with temporary() as folder:
         server = Server(folder, programs(), {"fsync": "on"})
         server.create()
@@ -51,13 +76,7 @@ def measure(plan: Plan) -> list[Row]:
         try:
             databases = Databases(server.url("postgres"))
             with databases.prepared():
-                return [
-                    *_acks(databases, plan),
-                    *_starts(databases, plan),
-                    *_dispatches(databases, plan),
-                    *_order(databases),
-                    *_recovery(databases),
-                ]
+                yield databases
         finally:
             server.kill()
 
@@ -75,15 +94,25 @@ class _Node(Receiver):
             [number] = db.execute(statement).fetchone() or [0]  # type: ignore[arg-type]
         return int(number)
 
-    def fill(self, count: int, *, jobs: int, first: int = 1, routed: bool = False) -> None:
-        """Put events into the database, as many as that, of so many jobs in turn."""
-        given = {"first": first, "last": first + count - 1, "jobs": jobs, "routed_at": "now" if routed else None}
+    def fill(self, count: int, *, jobs: int, first: int = 1, routed: bool = False, ended: bool = False) -> None:
+        """Put events into the database, as many as that, of so many jobs in turn.
+
+        `routed` ones have a dispatch that is due in two days; `ended` ones have none, and their jobs are there.
+        """
+        given = {
+            "first": first,
+            "last": first + count - 1,
+            "jobs": jobs,
+            "routed_at": "now" if routed or ended else None,
+        }
         # Those of another call are about other jobs: for an older one of its job a dispatch would wait.
         given["name"] = f"bench_{first}_"
         with psycopg.connect(self.url) as db:
             db.execute(_EVENTS, given)
             if routed:
                 db.execute(_PARK)
+            if ended:
+                db.execute(_JOBS_OF_EVENTS)
         with psycopg.connect(self.url, autocommit=True) as db:
             db.execute("ANALYZE")
 
@@ -154,6 +183,43 @@ def _drained(databases: Databases, workers: int, count: int, *, parked: int = 0)
         began, first = _when_done(node, count // 10)
         ended, last = _when_done(node, count * 9 // 10)
         return (last - first) / (ended - began)
+
+
+def _many(databases: Databases, plan: Plan) -> list[Row]:
+    """Acknowledgements, and dispatches by two workers, beside an empty database."""
+    many, few = 10 * plan.events, plan.events // 50
+    posted: Mapping[str, list[float]] = {"full": [], "empty": []}
+    with databases.copied() as full, databases.copied() as empty:
+        nodes = {"full": _Node("many-full", full, NOOP), "empty": _Node("many-empty", empty, NOOP)}
+        nodes["full"].fill(many, jobs=many, ended=True)
+        size = nodes["full"].count("SELECT pg_database_size(current_database())")
+        requests = {name: plan.requests(f"many-{name}") for name in nodes}
+        with ExitStack() as serving:
+            for node in nodes.values():
+                serving.enter_context(node.web())
+            for _ in range(plan.rounds):
+                for name, node in nodes.items():
+                    portion = requests[name].portion(plan.count(plan.seconds))
+                    run = post(node.port, portion, connections=_CONNECTIONS, seconds=plan.seconds)
+                    posted[name].append(run.rate)
+        rates = {}
+        for name, node in nodes.items():
+            node.fill(few, jobs=few, first=many + 1)
+            with ExitStack() as working:
+                for _ in range(2):
+                    working.enter_context(node.running("work"))
+                waiting = node.count("SELECT count(*) FROM events WHERE routed_at IS NULL")
+                began, first = _when_done(node, waiting // 10)
+                ended, last = _when_done(node, waiting * 9 // 10)
+            rates[name] = (last - first) / (ended - began)
+    settings = f"{many:,} events with their jobs, {size / 2**30:.1f} GiB; empty: {median(posted['empty']):,.0f}/s"
+    return [
+        Row(key="many/ack", what=f"durable ack on PostgreSQL at {many:,} events", settings=settings, unit="/s",
+            figures=posted["full"], against="empty", ratios=compared(posted["full"], posted["empty"])),
+        Row(key="many/dispatches", what="dispatches by 2 workers there", settings="", unit="/s",
+            figures=[rates["full"]], against=f"empty: {rates['empty']:,.0f}/s",
+            ratios=[rates["full"] / rates["empty"]]),
+    ]  # fmt: skip
 
 
 def _order(databases: Databases) -> list[Row]:

@@ -177,15 +177,26 @@ class Chosen:
         return f"{self.total} dispatches, {by_handler}"
 
 
-def choose_named(store: Store, dispatches: Iterable[int], *, states: Collection[State]) -> Chosen:
-    """The dispatches with these ids.
+def gone(store: Store, handlers: Sequence[Handler]) -> set[str]:
+    """The names of handlers that left the configuration, while dispatches wait for them."""
+    return set(store.waiting()) - {handler.name for handler in handlers}
+
+
+def choose_named(
+    store: Store, dispatches: Iterable[int], *, states: Collection[State], gone: Collection[str] = ()
+) -> Chosen:
+    """The dispatches with these ids: in these states, or waiting for a handler that is gone.
 
     Raises:
-        NotConfigured: some are not in these states.
+        NotConfigured: some are neither.
     """
     ids = list(dict.fromkeys(dispatches))
     rows = [store.dispatch(dispatch_id) for dispatch_id in ids]
-    wrong = [str(number) for number, row in zip(ids, rows, strict=True) if row is None or row["state"] not in states]
+    wrong = [
+        str(number)
+        for number, row in zip(ids, rows, strict=True)
+        if row is None or not (row["state"] in states or (row["state"] == State.PENDING and row["handler"] in gone))
+    ]
     if wrong:
         which = f"dispatch {wrong[0]} is" if len(wrong) == 1 else f"dispatches {', '.join(wrong)} are"
         lacking = "neither dead nor cancelled" if State.CANCELLED in states else "not dead"

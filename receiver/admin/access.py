@@ -44,13 +44,19 @@ def identify() -> Token:
     elif not scheme and request.method in _SAFE:
         token = session()
     if token is None:
-        raise Problem(
-            HTTPStatus.UNAUTHORIZED,
-            "send a token that `receiver tokens add` made as `Authorization: Bearer …`",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        raise _no_token()
     g.token = token
     return token
+
+
+def require_bearer() -> None:
+    """Go on only if it was a bearer token by which `identify` knew who asks.
+
+    Raises:
+        Problem: it was the session of the page.
+    """
+    if not request.headers.get("Authorization", "").partition(" ")[0]:
+        raise _no_token()
 
 
 def known_again() -> Callable[[], bool]:
@@ -147,6 +153,14 @@ def sign_out(response: Response) -> None:
     """End the session and drop its cookie."""
     admin().store.close_session(tokens.digest(request.cookies.get(_cookie(), "")))
     _set_cookie(response, "", timedelta(0))
+
+
+def _no_token() -> Problem:
+    return Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "send a token that `receiver tokens add` made as `Authorization: Bearer …`",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 def _bearer(secret: str) -> Token | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from receiver import clock
+from receiver import clock, operations, plugins
 from receiver.cli.choose import (
     confirm,
     dry_run_option,
@@ -17,8 +17,9 @@ from receiver.cli.choose import (
     yes_option,
 )
 from receiver.cli.common import NUMBER, config_option, json_option, loaded_config, opened_store, print_rows
+from receiver.config import Config
 from receiver.models import State
-from receiver.operations import Chosen, choose_dead, choose_named
+from receiver.operations import Chosen
 from receiver.store import Store
 from receiver.store.base import Selection
 
@@ -66,25 +67,42 @@ def retry(dispatches: tuple[int, ...], dry_run: bool, yes: bool, as_json: bool, 
 def discard(dispatches: tuple[int, ...], reason: str, dry_run: bool, yes: bool, as_json: bool, **filters: Any) -> None:
     """Drop dead DISPATCHes for good: they are cancelled, and no longer among the dead letters.
 
-    They are named, or chosen by what they are; `--type '*'` chooses them all.
+    They are named, or chosen by what they are; `--type '*'` chooses them all. Those that are named may also wait for a
+    handler that left the configuration.
     """
-    with opened_store(loaded_config()) as store:
-        chosen = _choose(store, dispatches, filters, states=[State.DEAD])
+    config = loaded_config()
+    with opened_store(config) as store:
+        gone = _gone(store, config, dispatches)
+        chosen = _choose(store, dispatches, filters, states=[State.DEAD], gone=gone)
         if _agreed("discard", chosen, dry_run=dry_run, yes=yes, as_json=as_json):
-            drop = partial(store.discard, reason=reason)
+            drop = partial(store.discard, reason=reason, gone=gone)
             _change(chosen, drop, doing="discard", done="discarded", as_json=as_json)
 
 
 COMMANDS = (retry, discard)
 
 
-def _choose(store: Store, dispatches: Sequence[int], filters: dict[str, Any], *, states: Collection[State]) -> Chosen:
+def _gone(store: Store, config: Config, dispatches: Sequence[int]) -> set[str]:
+    """The handlers that left the configuration. None is loaded for what is dead, as one that is broken may be why."""
+    rows = [store.dispatch(dispatch_id) for dispatch_id in dispatches]
+    waits = any(row is not None and row["state"] == State.PENDING for row in rows)
+    return operations.gone(store, plugins.handlers(config)) if waits else set()
+
+
+def _choose(
+    store: Store,
+    dispatches: Sequence[int],
+    filters: dict[str, Any],
+    *,
+    states: Collection[State],
+    gone: Collection[str] = (),
+) -> Chosen:
     if any(filters.values()) == bool(dispatches):
         raise click.UsageError("give either DISPATCHes or a filter, such as --since 2h")
     if dispatches:
-        return choose_named(store, dispatches, states=states)
+        return operations.choose_named(store, dispatches, states=states, gone=gone)
     # What dies again meanwhile is not chosen anew.
-    return choose_dead(store, Selection(**filters, until=clock.now()))
+    return operations.choose_dead(store, Selection(**filters, until=clock.now()))
 
 
 def _agreed(doing: str, chosen: Chosen, *, dry_run: bool, yes: bool, as_json: bool) -> bool:

@@ -430,8 +430,11 @@ class Store(ABC):
         """Make those that are dead or cancelled due again, with all their attempts. Returns which."""
 
     @abstractmethod
-    def discard(self, dispatch_ids: Iterable[int], *, reason: str) -> list[int]:
-        """Cancel those that are dead; the reason becomes their error. Returns which."""
+    def discard(self, dispatch_ids: Iterable[int], *, reason: str, gone: Iterable[str] = ()) -> list[int]:
+        """Cancel those that are dead, or that wait for a handler that is gone; the reason becomes their error.
+
+        Returns which.
+        """
 
     # Jobs are watched
 

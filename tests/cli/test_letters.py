@@ -102,6 +102,21 @@ class TestDiscard:
         assert f"dispatch {dispatch} is not dead, so nothing was changed" in result.stderr
         assert store.dispatch(dispatch) == before
 
+    def test_ends_what_waits_for_a_handler_that_left(self, receiver, store, post, attempted, config):
+        dispatch = attempted(post("vgen_1"), "retry")
+        config.write_text(config.read_text().partition("[handlers.orders]")[0])
+
+        result = receiver("discard", dispatch, "--reason", "left")
+
+        assert (result.exit_code, result.stdout) == (0, f"dispatch {dispatch} is discarded\n")
+        assert store.dispatch(dispatch)["state"] == "cancelled"
+
+    def test_loads_no_handler_for_a_dead_letter(self, receiver, store, letters, config):
+        [letter] = letters(1)
+        config.with_name("orders.py").write_text("broken")
+
+        assert receiver("discard", letter, "--reason", "too old").exit_code == 0
+
     def test_keeps_a_reason_of_any_bytes(self, receiver, store, letters):
         [letter] = letters(1)
 

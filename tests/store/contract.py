@@ -1707,6 +1707,13 @@ class StoreContract:
         assert store.discard([claimed.id], reason="too old") == []
         assert the_dispatch(store)["state"] == state
 
+    def test_discards_what_waits_for_a_handler_that_is_gone(self, store):
+        dispatch(store, an_event(), handlers=["left", HANDLER])
+        waiting = {row["handler"]: row["id"] for row in store.list_dispatches(limit=9).rows}
+
+        assert store.discard(waiting.values(), reason="it left", gone=["left"]) == [waiting["left"]]
+        assert store.dispatch(waiting["left"])["state"] == "cancelled"
+
     def test_shows_one_dispatch(self, store):
         letter = dead(store, an_event())
         dispatch(store, an_event("another"))

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from pydantic import SecretStr
+
 from receiver import plugins
 from receiver.admin.api.operations import Resource, not_found
 from receiver.admin.api.shapes import HandlerShape, ListOf, OfferShape, RouteShape, SourceShape
@@ -27,9 +29,12 @@ def show_source(source: Name) -> SourceShape:
     return _source_shape(plugins.source(admin().sources, source))
 
 
-@resource.get("/sources/{source}/catalog", scope=Scope.SUBMIT)
+@resource.get("/sources/{source}/catalog", scope=Scope.SUBMIT, spends=True)
 def list_offers(source: Name) -> ListOf[OfferShape]:
-    """List what a source's provider offers to make. The provider is asked."""
+    """List what a source's provider offers to make. The provider is asked.
+
+    It takes a token in `Authorization`, not the session of the page, and no HEAD.
+    """
     offers = admin().receiver.catalog(source)
     return ListOf[OfferShape](
         items=[OfferShape(name=offer.name, kind=offer.kind, data=dict(offer.data)) for offer in offers]
@@ -99,12 +104,27 @@ def _source_shape(source: Source) -> SourceShape:
         provider=provider.name,
         sends_webhooks=provider.sends_webhooks,
         polls=provider.polls,
+        base_url=provider.base_url or None,
         has_api_key=provider.api_key is not None,
+        secrets=_masked_secrets(source),
+        requests_left=source.requests_left(admin().store) if source.askable else None,
         kinds=list(provider.kinds),
         creates=list(provider.create_calls),
         due_count=admin().store.count_due_jobs(source.name),
         paused_at=_text(admin().store.source_paused_at(source.name)),
     )
+
+
+def _masked_secrets(source: Source) -> dict[str, str | list[str]]:
+    """The table's own and the provider's, told by their type, whose text shows nothing."""
+    settings = {**admin().config.sources[source.name].model_dump(), **source.provider.settings.model_dump()}
+    shown: dict[str, str | list[str]] = {}
+    for name, value in settings.items():
+        if isinstance(value, SecretStr):
+            shown[name] = str(value)
+        elif isinstance(value, list | tuple) and value and all(isinstance(one, SecretStr) for one in value):
+            shown[name] = [str(one) for one in value]
+    return shown
 
 
 def _handler_shape(handler: Handler, waiting_count: int) -> HandlerShape:

@@ -1,6 +1,6 @@
 """Dispatches, replays and dead letters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -149,8 +149,12 @@ def retry_dispatches(body: RetryBody) -> Changed:
 
 @resource.post("/discards", scope=Scope.OPERATE)
 def discard_dispatches(body: DiscardBody) -> Changed:
-    """Drop dead letters for good: they are cancelled."""
-    return _change(body, partial(admin().store.discard, reason=body.reason), states=(State.DEAD,))
+    """Drop dead letters for good: they are cancelled.
+
+    Those that are named may also wait for a handler that left the configuration.
+    """
+    gone = operations.gone(admin().store, admin().handlers) if isinstance(body, Named) else set[str]()
+    return _change(body, partial(admin().store.discard, reason=body.reason, gone=gone), states=(State.DEAD,), gone=gone)
 
 
 @resource.post("/replays", scope=Scope.OPERATE, once=True)
@@ -188,11 +192,15 @@ def cancel_replay(replay: Name) -> Cancelled:
 
 
 def _change(
-    body: Named | Selected, change: Callable[[Sequence[int]], Sequence[int]], *, states: Sequence[State]
+    body: Named | Selected,
+    change: Callable[[Sequence[int]], Sequence[int]],
+    *,
+    states: Sequence[State],
+    gone: Collection[str] = (),
 ) -> Changed:
     store = admin().store
     if isinstance(body, Named):
-        chosen = operations.choose_named(store, body.dispatches, states=states)
+        chosen = operations.choose_named(store, body.dispatches, states=states, gone=gone)
     else:
         chosen = operations.choose_dead(store, body.selection.dead(now=clock.now()))
         if body.expected_count is None:

@@ -39,9 +39,21 @@ class Operation:
     """A function of the API with its path; called, it answers the request."""
 
     def __init__(
-        self, method: str, path: str, function: View, *, tag: str, scope: Scope, status: HTTPStatus, once: bool
+        self,
+        method: str,
+        path: str,
+        function: View,
+        *,
+        tag: str,
+        scope: Scope,
+        status: HTTPStatus,
+        once: bool,
+        spends: bool,
     ) -> None:
-        """`once` has it take an idempotency key. A function that returns a `Response` says so by its return type."""
+        """`once` has it take an idempotency key; what `spends` a provider's requests is done only for a bearer token.
+
+        A function that returns a `Response` says so by its return type.
+        """
         hints = get_type_hints(function, include_extras=True)
         self.method = method
         self.path = path
@@ -51,6 +63,7 @@ class Operation:
         self.scope = scope
         self.status = status
         self.once = once
+        self.spends = spends
         self.answer: Any = hints.pop("return")
         """A model, None where there is nothing to say, or `Response`."""
         self.query: type[BaseModel] | None = hints.pop("query", None)
@@ -72,6 +85,8 @@ class Operation:
             ReceiverError: it cannot be done.
         """
         access.require(self.scope)
+        if self.spends:
+            self._refuse_idle()
         arguments: dict[str, Any] = {name: _parameter(hint, path[name]) for name, hint in self.parameters.items()}
         if self.query is not None:
             arguments["query"] = _query(self.query)
@@ -83,6 +98,17 @@ class Operation:
         if key is None:
             return self._answered(arguments)
         return self._answered_once(arguments, key)
+
+    def _refuse_idle(self) -> None:
+        """Refuse what a link or a crawler may have led to, and what throws the answer away.
+
+        Raises:
+            Problem: 401 or 405.
+        """
+        access.require_bearer()
+        # Flask answers HEAD wherever it answers GET.
+        if request.method != self.method:
+            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"send {self.method}", headers={"Allow": self.method})
 
     def _answered(self, arguments: Mapping[str, Any]) -> Response:
         answer = self._function(**arguments)
@@ -126,26 +152,33 @@ class Resource:
         self.tag = tag
         self.operations: list[Operation] = []
 
-    def get(self, path: str, *, scope: Scope = Scope.READ) -> Callable[[_V], _V]:
-        """Declare what only looks."""
-        return self._declare("GET", path, scope)
+    def get(self, path: str, *, scope: Scope = Scope.READ, spends: bool = False) -> Callable[[_V], _V]:
+        """Declare what only looks; `spends` says that a provider is asked for it."""
+        return self._declare("GET", path, scope, spends=spends)
 
     def post(
         self, path: str, *, scope: Scope, status: HTTPStatus = HTTPStatus.OK, once: bool = False
     ) -> Callable[[_V], _V]:
         """Declare what changes something; `once` has it take an idempotency key."""
-        return self._declare("POST", path, scope, status, once)
+        return self._declare("POST", path, scope, status=status, once=once)
 
     def delete(self, path: str, *, scope: Scope) -> Callable[[_V], _V]:
         """Declare what drops something."""
         return self._declare("DELETE", path, scope)
 
     def _declare(
-        self, method: str, path: str, scope: Scope, status: HTTPStatus = HTTPStatus.OK, once: bool = False
+        self,
+        method: str,
+        path: str,
+        scope: Scope,
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        once: bool = False,
+        spends: bool = False,
     ) -> Callable[[_V], _V]:
         def register(function: _V) -> _V:
             self.operations.append(
-                Operation(method, path, function, tag=self.tag, scope=scope, status=status, once=once)
+                Operation(method, path, function, tag=self.tag, scope=scope, status=status, once=once, spends=spends)
             )
             return function
 

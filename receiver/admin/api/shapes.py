@@ -297,7 +297,13 @@ class SourceShape(Shape):
     sends_webhooks: bool
     polls: bool
     """Whether its provider can be asked about jobs."""
+    base_url: str | None
+    """Where the provider's API lives."""
     has_api_key: bool
+    secrets: dict[str, str | list[str]]
+    """The secrets that are set, by setting, masked."""
+    requests_left: int | None
+    """How many requests its budget allows at this moment; null if it is not asked about jobs."""
     kinds: list[str]
     """What kinds of job it has."""
     creates: list[str]

@@ -1,14 +1,20 @@
 """How everything stands."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from receiver import alerts
+from receiver import alerts, clock
 from receiver.admin.api.operations import Resource
 from receiver.admin.api.shapes import ListOf, Moment, Shape
+from receiver.admin.api.values import Minutes, MomentGiven, Taken
 from receiver.admin.extension import admin
 from receiver.clock import to_text
+from receiver.models import Status
+from receiver.store.figures import NEWEST_COUNTED
 
 resource = Resource("stats")
+
+_REFUSED_WITHIN = timedelta(hours=24)
+_SPENT_WITHIN = timedelta(days=7)
 
 
 class HandlerStats(Shape):
@@ -44,6 +50,8 @@ class WebhookStats(Shape):
     """Whether the webhooks of one source come, judged by its newest jobs that ended."""
 
     source: str
+    expected: bool
+    """Whether it is set up for them."""
     ended_count: int
     missed_count: int
     """Of how many of them the webhook never came."""
@@ -54,6 +62,10 @@ class WebhookStats(Shape):
     last_webhook_at: Moment | None
     went_quiet: bool
     """Whether webhooks came, and none for the last jobs."""
+    skewed_count: int
+    """How many were refused in the last 24 hours for a signed time too far from ours."""
+    unproven_count: int
+    """How many were refused in the last 24 hours for their signature."""
 
 
 class Stats(Shape):
@@ -65,6 +77,64 @@ class Stats(Shape):
     handlers: list[HandlerStats]
     sources: list[SourceStats]
     webhooks: list[WebhookStats]
+
+
+class MinutesQuery(Taken):
+    """Which minutes."""
+
+    minutes: Minutes = 60
+    """The last so many."""
+
+
+class MinuteShape(Shape):
+    """How many events of one source and status were recorded in one minute."""
+
+    minute: Moment
+    """When it began."""
+    source: str
+    status: Status | None
+    count: int
+
+
+class MinutesShape(Shape):
+    """How many events were recorded, minute by minute, oldest first; minutes without any are left out."""
+
+    since: Moment
+    complete: bool
+    """False if there were more than are counted: then the first minutes are missing or partial."""
+    items: list[MinuteShape]
+
+
+class SpendingQuery(Taken):
+    """What is counted."""
+
+    since: MomentGiven | None = None
+    """Ended at this moment or later; in the last 7 days, if it is left out."""
+
+
+class SpendingItem(Shape):
+    """What jobs of one source, kind and outcome cost, as far as their provider says."""
+
+    source: str
+    kind: str | None
+    status: Status
+    job_count: int
+    credits: float
+    charged: list[str]
+    """The ids of those that cost something and did not succeed, newest first."""
+
+
+class SpendingShape(Shape):
+    """What jobs cost, as far as their providers say."""
+
+    since: Moment
+    """From when on it is counted: later than was asked for, where the newest events reach back less far."""
+    credits: float
+    not_succeeded_credits: float
+    """How much of it was for jobs that did not succeed."""
+    charged_count: int
+    """How many jobs cost something and did not succeed."""
+    items: list[SpendingItem]
 
 
 class AlertShape(Shape):
@@ -96,6 +166,7 @@ def show_stats() -> Stats:
     """Show what waits, what is dead, what is overdue, and whether webhooks come."""
     store = admin().store
     figures = store.figures()
+    refused = store.count_refused(since=clock.now() - _REFUSED_WITHIN)
     return Stats(
         unrouted_count=figures.unrouted_count,
         oldest_unrouted_at=_text(figures.oldest_unrouted_at),
@@ -126,16 +197,59 @@ def show_stats() -> Stats:
         webhooks=[
             WebhookStats(
                 source=found.source,
+                expected=admin().sources[found.source].expects_webhooks,
                 ended_count=found.ended_count,
                 missed_count=found.missed_count,
                 missed_share=found.missed_share,
                 median_delay_seconds=found.median_delay.total_seconds() if found.median_delay is not None else None,
                 last_webhook_at=_text(found.last_webhook_at),
                 went_quiet=found.went_quiet,
+                skewed_count=sum(one.count for one in refused if one.source == found.source and one.skewed),
+                unproven_count=sum(one.count for one in refused if one.source == found.source and one.unproven),
             )
             for found in store.webhook_health(
                 [name for name, source in admin().sources.items() if source.provider.sends_webhooks]
             )
+        ],
+    )
+
+
+@resource.get("/stats/minutes")
+def count_events(query: MinutesQuery) -> MinutesShape:
+    """Count the events of the last minutes, at most a day, by minute, source and status."""
+    since = clock.now() - timedelta(minutes=query.minutes)
+    counts = admin().store.count_by_minute(since=since)
+    return MinutesShape(
+        since=to_text(since),
+        complete=sum(found.count for found in counts) < NEWEST_COUNTED,
+        items=[
+            MinuteShape(minute=to_text(found.minute), source=found.source, status=found.status, count=found.count)
+            for found in counts
+        ],
+    )
+
+
+@resource.get("/stats/spending")
+def show_spending(query: SpendingQuery) -> SpendingShape:
+    """Show what jobs cost, by source, kind and outcome, and which were charged and did not succeed."""
+    store = admin().store
+    since = query.since or clock.now() - _SPENT_WITHIN
+    spending = store.spending(since=since)
+    return SpendingShape(
+        since=to_text(store.spending_since(since=since)),
+        credits=sum(found.credits for found in spending),
+        not_succeeded_credits=sum(found.credits for found in spending if found.status is not Status.SUCCEEDED),
+        charged_count=sum(len(found.charged) for found in spending),
+        items=[
+            SpendingItem(
+                source=found.source,
+                kind=found.kind,
+                status=found.status,
+                job_count=found.job_count,
+                credits=found.credits,
+                charged=list(found.charged),
+            )
+            for found in spending
         ],
     )
 

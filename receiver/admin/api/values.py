@@ -54,6 +54,7 @@ LAST_ID = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=LAST_ID), BeforeValidator(_whole)]
 Expected = Annotated[int, Field(ge=0, le=MOST_AT_ONCE), BeforeValidator(_whole)]
 Limit = Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)]
+Minutes = Annotated[int, Field(ge=1, le=1440), BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Line = Annotated[str, Field(max_length=200)]

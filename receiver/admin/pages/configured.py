@@ -23,7 +23,6 @@ def sources() -> str:
             for shape in api.list_sources().items
         ],
         figures={found.source: found for found in admin().store.figures().sources},
-        left={name: source.requests_left(admin().store) for name, source in admin().sources.items() if source.askable},
     )
 
 

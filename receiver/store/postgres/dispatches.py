@@ -103,14 +103,20 @@ def retry(db: Connection, ids: Iterable[int]) -> list[int]:
     return sorted(row["id"] for row in rows)
 
 
-def discard(db: Connection, ids: Iterable[int], reason: str) -> list[int]:
+def discard(db: Connection, ids: Iterable[int], reason: str, gone: Iterable[str]) -> list[int]:
     rows = db.execute(
         """
         UPDATE dispatches SET state = 'cancelled', finished_at = %(now)s, error = %(error)s
-        WHERE id = ANY(%(ids)s::bigint[]) AND state = 'dead'
+        WHERE id = ANY(%(ids)s::bigint[])
+            AND (state = 'dead' OR state = 'pending' AND handler = ANY(%(gone)s::text[]))
         RETURNING id
         """,
-        {"ids": list(ids), "now": to_text(now_in(db)), "error": kept_error(f"discarded: {reason}")},
+        {
+            "ids": list(ids),
+            "gone": list(gone),
+            "now": to_text(now_in(db)),
+            "error": kept_error(f"discarded: {reason}"),
+        },
     ).fetchall()
     return sorted(row["id"] for row in rows)
 

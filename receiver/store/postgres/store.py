@@ -405,9 +405,9 @@ class PostgresStore(Store):
         self.wake()
         return changed
 
-    def discard(self, dispatch_ids: Iterable[int], *, reason: str) -> list[int]:
-        ids = list(dispatch_ids)
-        return self._pool.run(lambda db: dispatches.discard(db, ids, reason))
+    def discard(self, dispatch_ids: Iterable[int], *, reason: str, gone: Iterable[str] = ()) -> list[int]:
+        ids, handlers = list(dispatch_ids), list(gone)
+        return self._pool.run(lambda db: dispatches.discard(db, ids, reason, handlers))
 
     # Jobs are watched
 

@@ -116,14 +116,20 @@ def retry(db: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
     return sorted(row["id"] for row in rows)
 
 
-def discard(db: sqlite3.Connection, ids: Iterable[int], reason: str) -> list[int]:
+def discard(db: sqlite3.Connection, ids: Iterable[int], reason: str, gone: Iterable[str]) -> list[int]:
     rows = db.execute(
         """
         UPDATE dispatches SET state = 'cancelled', finished_at = :now, error = :error
-        WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'dead'
+        WHERE id IN (SELECT value FROM json_each(:ids))
+            AND (state = 'dead' OR state = 'pending' AND handler IN (SELECT value FROM json_each(:gone)))
         RETURNING id
         """,
-        {"ids": json.dumps(list(ids)), "now": to_text(now_in(db)), "error": kept_error(f"discarded: {reason}")},
+        {
+            "ids": json.dumps(list(ids)),
+            "gone": json.dumps(list(gone)),
+            "now": to_text(now_in(db)),
+            "error": kept_error(f"discarded: {reason}"),
+        },
     ).fetchall()
     return sorted(row["id"] for row in rows)
 

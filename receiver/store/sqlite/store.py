@@ -403,8 +403,8 @@ class SQLiteStore(Store):
         self.wake()
         return changed
 
-    def discard(self, dispatch_ids: Iterable[int], *, reason: str) -> list[int]:
-        return self._writer.run(lambda db: dispatches.discard(db, dispatch_ids, reason))
+    def discard(self, dispatch_ids: Iterable[int], *, reason: str, gone: Iterable[str] = ()) -> list[int]:
+        return self._writer.run(lambda db: dispatches.discard(db, dispatch_ids, reason, gone))
 
     # Jobs are watched
 

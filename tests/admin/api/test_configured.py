@@ -2,8 +2,13 @@
 
 import pytest
 
+from receiver import tokens
+from receiver.admin.extension import NAME
+from receiver.models import Role
 from tests.running import SECRET
 from tests.scripted import Answer
+
+CATALOG = "/api/v1/sources/creativeai/catalog"
 
 
 def test_lists_sources_without_secrets(api):
@@ -12,6 +17,19 @@ def test_lists_sources_without_secrets(api):
     [item] = answer.get_json()["items"]
     assert (item["name"], item["provider"], item["has_api_key"]) == ("creativeai", "creativeai", True)
     assert not {SECRET, "the-api-key"} & set(answer.text.split('"'))
+
+
+def test_tells_which_secrets_are_set_and_shows_none(api):
+    source = api.get("/sources/creativeai").get_json()
+
+    assert source["secrets"] == {"secrets": ["**********"], "api_key": "**********"}
+
+
+def test_tells_where_the_api_is_and_how_many_requests_are_left(api, provider, app):
+    source = api.get("/sources/creativeai").get_json()
+
+    left = app.extensions[NAME].sources["creativeai"].provider.budget.count
+    assert (source["base_url"], source["requests_left"]) == (provider.url, left)
 
 
 def test_lists_handlers_and_what_they_want(api):
@@ -48,6 +66,23 @@ def test_lists_what_a_provider_offers(api, provider):
     answer = api.get("/sources/creativeai/catalog")
 
     assert (answer.status_code, provider.asked != []) == (200, True)
+
+
+@pytest.mark.parametrize("role", [pytest.param(Role.VIEWER, id="viewer"), pytest.param(Role.OPERATOR, id="operator")])
+def test_asks_the_provider_for_no_session(app, store, provider, role):
+    client = app.test_client()
+    client.post("/sign-in", data={"token": tokens.add(store, "anna", role=role)})
+
+    answer = client.get(CATALOG)
+
+    assert (client.get("/api/v1/sources").status_code, provider.asked) == (200, [])
+    assert answer.status_code == {Role.VIEWER: 403, Role.OPERATOR: 401}[role]
+
+
+def test_asks_the_provider_for_no_head(app, token, provider):
+    answer = app.test_client().head(CATALOG, headers={"Authorization": f"Bearer {token}"})
+
+    assert (answer.status_code, answer.headers["Allow"], provider.asked) == (405, "GET", [])
 
 
 def test_says_that_the_provider_cannot_be_asked(api, provider):

@@ -97,6 +97,25 @@ def test_discards_a_selection(api, dead, store):
     assert states(store) == ["cancelled"] * 3
 
 
+def test_discards_what_waits_for_a_handler_that_left(api, post, store):
+    store.route({post("vgen_1").id: ["left"]})
+    [waiting] = store.list_dispatches(limit=1).rows
+
+    answer = api.post("/discards", {"dispatches": [waiting["id"]], "reason": "it left"})
+
+    assert answer.get_json()["handlers"] == {"left": 1}
+    assert states(store) == ["cancelled"]
+
+
+def test_discards_nothing_that_a_handler_will_run(api, post, store):
+    store.route({post("vgen_1").id: ["orders"]})
+    [waiting] = store.list_dispatches(limit=1).rows
+
+    answer = api.post("/discards", {"dispatches": [waiting["id"]], "reason": "by hand"})
+
+    assert (answer.status_code, states(store)) == (404, ["pending"])
+
+
 def test_discards_nothing_without_a_reason(api, dead, store):
     assert api.post("/discards", {"dispatches": dead}).status_code == 422
     assert states(store) == ["dead"] * 3

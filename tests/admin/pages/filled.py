@@ -144,8 +144,9 @@ class Filler:
     def _polled(self, job, *, failed):
         source = self._extension.sources[job.source]
         status = Status.FAILED if failed else Status.SUCCEEDED
+        changes = {"data": {"credits": 12}} if job.source == "kpainter" else {}
         event = make_event(
-            job.source, job.kind, status=status, id=None, job_id=job.job_id, key=f"{job.job_id}:{status}"
+            job.source, job.kind, status=status, id=None, job_id=job.job_id, key=f"{job.job_id}:{status}", **changes
         )  # fmt: skip
         told = Delivery(
             source=job.source, body=b'{"status": "finished"}', received_at=clock.now(), path="/jobs", via=Via.POLL

@@ -2,16 +2,19 @@
 
 import tempfile
 from pathlib import Path
+from urllib.parse import urlencode
 
 from receiver import tokens
 from receiver.admin import create_app
 from receiver.admin.extension import NAME
 from receiver.config import from_tables
 from receiver.models import Role
+from receiver.store.rules import first_line
 from tests.admin.pages import chromium, filled
 
 FOLDER = Path(__file__).parents[3] / "docs" / "images"
 DESK, TALL, PHONE = {"width": 1280, "height": 800}, {"width": 1280, "height": 1240}, {"width": 390, "height": 844}
+SIGN_IN = "/sign-in"
 
 
 def main() -> None:
@@ -23,6 +26,7 @@ def main() -> None:
         filler.fill()
         filler.alert()
         letter = filler.store.list_dispatches(filled.DEAD, limit=1).rows[0]
+        group = {"handler": letter["handler"], "first_line": first_line(letter["error"])}
         pages = [
             ("overview", "/", DESK, "light"),
             ("overview-dark", "/", DESK, "dark"),
@@ -32,20 +36,25 @@ def main() -> None:
             ("jobs", "/jobs?open=true", DESK, "light"),
             ("job", "/jobs/one?source=kpainter&job=kp-2103", DESK, "light"),
             ("dead-letters", "/dead-letters", DESK, "light"),
-            ("dead-letter-group", f"/dead-letters/group?handler={letter['handler']}", DESK, "light"),
+            ("dead-letter-group", f"/dead-letters/group?{urlencode(group)}", DESK, "light"),
             ("quarantine", "/quarantine", DESK, "light"),
             ("handlers", "/handlers", DESK, "light"),
+            ("deliveries", "/deliveries", DESK, "light"),
+            ("spend", "/spend?span=24h", DESK, "light"),
+            ("sources", "/sources", TALL, "light"),
+            ("sign-in", SIGN_IN, DESK, "light"),
         ]
         token = tokens.add(filler.store, "anna", role=Role.OPERATOR)
         FOLDER.mkdir(parents=True, exist_ok=True)
         with chromium.serving(app) as url, chromium.browser() as browser:
             for name, path, viewport, scheme in pages:
                 page = browser.new_page(base_url=url, viewport=viewport, color_scheme=scheme)
-                page.goto("/sign-in")
-                page.get_by_label("Token").fill(token)
-                page.get_by_role("button", name="Sign in").click()
-                page.get_by_role("navigation", name="Pages").wait_for()
-                page.goto(path)
+                page.goto(SIGN_IN)
+                if path != SIGN_IN:
+                    page.get_by_label("Token").fill(token)
+                    page.get_by_role("button", name="Sign in").click()
+                    page.get_by_role("navigation", name="Pages").wait_for()
+                    page.goto(path)
                 page.screenshot(path=FOLDER / f"{name}.png")
                 page.close()
         app.extensions[NAME].receiver.close()
