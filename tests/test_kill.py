@@ -87,14 +87,14 @@ def kill_at_work(pid: int, store: Store, deaths: dict[int, float]) -> None:
             os.kill(victim, signal.SIGCONT)
         return bool(running)
 
-    eventually(held_at_work)
+    eventually(held_at_work, within=60)
     os.kill(victim, signal.SIGKILL)
     deaths[victim] = time.monotonic()
 
 
 def found(pid: int, kind: str) -> list[int]:
     """The processes of that kind; waits until there is one."""
-    return eventually(lambda: [child for child, command in descendants(pid).items() if kind in command])
+    return eventually(lambda: [child for child, command in descendants(pid).items() if kind in command], within=60)
 
 
 def runs(journal: Path, deaths: dict[int, float]) -> dict[str, list[Run]]:
@@ -123,11 +123,14 @@ def aftermath(tmp_path_factory):
         closing(open_store(load(receiver.config))) as store,
         ThreadPoolExecutor(8) as providers,
     ):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         acknowledged = providers.map(lambda job: post_until_acknowledged(receiver.url, job, deadline), jobs)
         for kind in ("receiver work", "gunicorn", "receiver work", "gunicorn", "receiver work"):
             heard = len(store.list_events(limit=DELIVERIES).rows)
-            eventually(lambda heard=heard: len(store.list_events(limit=DELIVERIES).rows) >= min(heard + 40, DELIVERIES))
+            eventually(
+                lambda heard=heard: len(store.list_events(limit=DELIVERIES).rows) >= min(heard + 40, DELIVERIES),
+                within=60,
+            )
             if kind == "receiver work":
                 kill_at_work(process.pid, store, deaths)
             else:
