@@ -11,7 +11,7 @@ from bench.tools import BUILD
 class Plan:
     """The whole takes under ten minutes as it stands; `quick` shows in two that everything runs."""
 
-    rounds: int = 5
+    rounds: int = 3
     """How often everything is measured, in turns."""
     seconds: int = 3
     """How long each time."""
