@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from receiver.errors import Reason
-from receiver.models import Role, Scope, Standing, State, Status, Trust, Via
+from receiver.models import Standing, State, Status, Trust, Via
 from receiver.store.base import Page, Verdict
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -346,11 +346,3 @@ class Changed(Shape):
     count: int
     handlers: dict[str, int]
     """How many by handler, as they were chosen."""
-
-
-class TokenShape(Shape):
-    """Whose token it is, and what it may do."""
-
-    name: str
-    role: Role
-    scopes: list[Scope]
