@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
+import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +42,8 @@ def shell(tmp_path):
 
     def run(beginning, **variables):
         commands = re.findall(rf"^(?:\$ )?({re.escape(beginning)} .*)$", PAGE.text, re.MULTILINE)
-        path = os.pathsep.join([str(programs() / "bin"), os.environ["PATH"]])
+        here = Path(sys.executable).parent
+        path = os.pathsep.join([str(programs() / "bin"), str(here), os.environ["PATH"]])
         process = subprocess.run(
             ["bash", "-c", commands[0]],
             cwd=tmp_path,
