@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PIP_CACHE_DIR := $(CURDIR)/build/pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers cover drill fuzz mutations cluster-test bench docs site format lock wheel clean
+.PHONY: help install demo test lint types layers cover drill fuzz mutations cluster-test proof bench docs site format lock wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,13 @@ cluster-test: $(READY) ## Run what a cluster goes through: processes killed, fro
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m "drill or not drill" \
 		tests/cluster tests/engine
+
+proof: $(READY) ## Show in drills that nothing is lost, and write their figures into build/proof.md
+	@mkdir -p build/tmp
+	@status=0; \
+	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill tests/proof \
+		--junit-xml=build/proof.xml || status=$$?; \
+	$(BIN)/python -m tests.proof.report build/proof.xml > build/proof.md && cat build/proof.md && exit $$status
 
 bench: $(READY) ## Measure speed, side by side with others, in under ten minutes
 	@$(BIN)/python -m bench

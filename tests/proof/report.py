@@ -1,0 +1,86 @@
+"""Makes the table of `make proof` out of what its drills have recorded, and prints it.
+
+A drill tells its row by pytest's `record_property`: "drill" and "store" name it, every other property is a figure.
+Several tests may add to the same row. Files are read in their order, and what a later one says of a drill takes the
+place of what an earlier one said.
+"""
+
+import os
+import platform
+import sqlite3
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tabulate import tabulate
+
+from receiver import __version__
+
+_HEADINGS = ("drill", "store", "figures", "took", "result")
+_GIB = 2**30
+
+
+@dataclass
+class Row:
+    """One drill on one store."""
+
+    figures: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    passed: bool = True
+
+
+Rows = dict[tuple[str, str], Row]
+"""By the names of drill and store."""
+
+
+def read(files: Iterable[Path]) -> Rows:
+    """What is told in files of pytest's JUnit form; tests that name no drill are left out."""
+    rows: Rows = {}
+    for file in files:
+        rows |= _rows(file)
+    return rows
+
+
+def written(rows: Rows) -> str:
+    """The table, in Markdown, and on what machine."""
+    lines = [
+        (drill, store, ", ".join(_figure(*item) for item in row.figures.items()), f"{row.seconds:.0f} s",
+         "holds" if row.passed else "**fails**")
+        for (drill, store), row in rows.items()
+    ]  # fmt: skip
+    return f"{tabulate(lines, _HEADINGS, tablefmt='github', disable_numparse=True)}\n\n{_machine()}\n"
+
+
+def _rows(file: Path) -> Rows:
+    rows: Rows = {}
+    # The file is pytest's, which has just written it.
+    for case in ElementTree.parse(file).iter("testcase"):  # noqa: S314
+        told = {item.get("name", ""): item.get("value", "") for item in case.iter("property")}
+        if "drill" not in told:
+            continue
+        row = rows.setdefault((told.pop("drill"), told.pop("store", "")), Row())
+        row.figures |= told
+        row.seconds += float(case.get("time", "0"))
+        row.passed &= all(case.find(trouble) is None for trouble in ("failure", "error", "skipped"))
+    return rows
+
+
+def _figure(name: str, value: str) -> str:
+    return f"{int(value):,} {name}" if value.isdecimal() else f"{name} {value}"
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    return (
+        f"Receiver {__version__}, {date.today():%Y-%m-%d}; {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    )
+
+
+if __name__ == "__main__":
+    found = read(map(Path, sys.argv[1:]))
+    sys.stdout.write(written(found))
+    sys.exit(not found or not all(row.passed for row in found.values()))
