@@ -1,19 +1,18 @@
 """What the rest of the program asks of an engine, whichever it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 
 class Engine(ABC):
-    """Decides when and where dispatches run. Their rows in the store are the truth, whatever it does."""
+    """Decides when and where dispatches run. Their rows in the store are the truth, whatever it does.
+
+    What is due, an engine hears of by `Store.wait`, as whoever stores an event calls `Store.wake`. What has to be done
+    once in a while for the whole cluster is not its business: see `Store.claim_turn`.
+    """
 
     @abstractmethod
-    def enqueued(self, dispatch_ids: Sequence[int]) -> None:
-        """Hear that these dispatches are due. Best effort: an engine also looks by itself."""
-
-    @abstractmethod
-    def run(self) -> None:
-        """Work until told to stop."""
+    def run(self) -> bool:
+        """Work until told to stop. False if it ended by itself, because a new process has to go on."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -21,4 +20,4 @@ class Engine(ABC):
 
     @abstractmethod
     def health(self) -> str | None:
-        """What keeps it from working, for a person to read; None if nothing does."""
+        """What keeps it from working besides the store, for a person to read; None if nothing does."""

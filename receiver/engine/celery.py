@@ -55,8 +55,10 @@ def _opened() -> Runner:
     metrics.observe(_config.metrics_directory)
     tracing.configure()
     file = _config.file.resolve() if _config.file.exists() else None
+    store = open_store(_config)
+    store.require_keys()
     return Runner(
-        open_store(_config),
+        store,
         _handlers,
         _sources,
         lease=_config.worker.lease,

@@ -110,10 +110,6 @@ class Feeder(Engine):
         self._counted_at = time.monotonic()
         self._stop = threading.Event()
 
-    def enqueued(self, dispatch_ids: Sequence[int]) -> None:
-        """Wake every feeder, on whichever machine."""
-        self._store.wake()
-
     def health(self) -> str | None:
         """Why the broker or one of its queues cannot be used: tried now, over a connection of its own."""
         broker = _Broker(self._app)
@@ -131,7 +127,7 @@ class Feeder(Engine):
         self._stop.set()
         self._store.wake()
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """Feed the queues until told to stop."""
         self._attempts.warn_of_left_over()
         try:
@@ -139,6 +135,7 @@ class Feeder(Engine):
                 self._look()
         finally:
             self._broker.close()
+        return True
 
     def _look(self) -> None:
         try:

@@ -135,26 +135,21 @@ class LocalEngine(Engine):
         self._recorder = Threads("record", self._record, most=1, at_once=_RECORDED_AT_ONCE)
         self._swept = -math.inf
         self._abandoned: list[threading.Thread] = []
-        self.worn_out = False
-        """Whether `run` returned because too many abandoned attempts still go on: start a new process."""
+        self._worn_out = False
         self._stop = threading.Event()
         self._ended = threading.Event()
 
-    def enqueued(self, dispatch_ids: Sequence[int]) -> None:
-        """Wake every worker, on whichever machine."""
-        self._store.wake()
-
     def health(self) -> str | None:
-        """Whether too many abandoned attempts still go on; then a new process has to be started."""
-        return "too many attempts ran past their time and still go on" if self.worn_out else None
+        """Nothing does: all that it needs is the store."""
+        return None
 
     def stop(self) -> None:
         """Take no more work, let what runs finish, and return from `run`. May be called by a signal handler."""
         self._stop.set()
         self._store.wake()
 
-    def run(self) -> None:
-        """Work until told to stop."""
+    def run(self) -> bool:
+        """Work until told to stop. False if too many attempts go on that were given up: a new process ends them."""
         renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
         renewing.start()
         self._attempts.warn_of_left_over()
@@ -164,6 +159,7 @@ class LocalEngine(Engine):
         finally:
             self._ended.set()
             renewing.join()
+        return not self._worn_out
 
     def run_until_idle(self) -> None:
         """Work until nothing is due and nothing runs; for tests of handlers."""
@@ -275,9 +271,9 @@ class LocalEngine(Engine):
                     lane.threads.replace()
                     self._abandoned += [run.thread] if run.thread is not None else []
         self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
-        if len(self._abandoned) >= _MOST_ABANDONED and not self.worn_out:
+        if len(self._abandoned) >= _MOST_ABANDONED and not self._worn_out:
             _log.error("too many attempts ran past their time and still go on", extra={"count": len(self._abandoned)})
-            self.worn_out = True
+            self._worn_out = True
             self._stop.set()
 
     def _give_back_late(self) -> None:

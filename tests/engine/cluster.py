@@ -74,17 +74,17 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         self._opened.close()
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a program of Python's, such as `receiver work`, until the end of the test."""
-        return self._opened.enter_context(self._started(command))
+        return self._opened.enter_context(self._started(command, environment or {}))
 
     @contextmanager
-    def _started(self, command: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
+    def _started(self, command: tuple[str, ...], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
         with open(self.folder / "log", "ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=self.folder,
-                env={**os.environ, "RECEIVER_CONFIG": str(self.config)},
+                env={**os.environ, "RECEIVER_CONFIG": str(self.config), **environment},
                 stdout=log,
                 stderr=log,
             )

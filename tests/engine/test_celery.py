@@ -6,8 +6,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import pytest
 
+from receiver.running import free_port
 from tests.brokers import PASSWORD
 from tests.engine.cluster import kill, start_worker
 from tests.engine.contract import EngineContract, named
@@ -22,6 +24,33 @@ class TestCelery(EngineContract):
 
     def start_workers(self, cluster):
         return start_worker(cluster)
+
+
+@pytest.mark.drill
+def test_flower_shows_workers_and_what_they_ran(fed, rabbitmq):
+    start_worker(fed, "--task-events")
+    address = f"127.0.0.1:{free_port()}"
+    host, _, port = address.partition(":")
+    fed.start(
+        "celery", "--broker", rabbitmq.url, "flower", f"--address={host}", f"--port={port}",
+        environment={"FLOWER_UNAUTHENTICATED_API": "true"},
+    )  # fmt: skip
+    eventually(lambda: asked(f"http://{address}/api/workers?refresh=true"), within=30)
+
+    fed.receive(*[named(f"event_{number}") for number in range(5)])
+    fed.wait_for(5)
+
+    shown = eventually(lambda: asked(f"http://{address}/api/tasks?state=SUCCESS"), within=30)
+    assert {run["name"] for run in shown.values()} == {"receiver.run"}
+    assert eventually(lambda: len(asked(f"http://{address}/api/tasks?state=SUCCESS")) == 5, within=30)
+
+
+def asked(url):
+    """What Flower's API answers; nothing before it listens."""
+    try:
+        return httpx.get(url, timeout=5).raise_for_status().json()
+    except httpx.TransportError:
+        return {}
 
 
 # Those that die
@@ -68,9 +97,16 @@ def test_a_broker_that_restarts_in_the_middle_of_the_work_loses_nothing(patient,
 # What they are told
 
 
-@pytest.mark.parametrize("pool", ["threads", "solo"])
-def test_other_pools_work(fed, pool):
-    start_worker(fed, "--pool", pool)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--pool", "threads"], id="threads"),
+        pytest.param(["--pool", "solo"], id="solo"),
+        pytest.param(["--autoscale", "3,1"], id="autoscale"),
+    ],
+)
+def test_other_pools_work(fed, options):
+    start_worker(fed, *options)
 
     fed.receive(*[named(f"event_{number}") for number in range(5)])
     fed.wait_for(5)
