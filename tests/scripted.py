@@ -1,6 +1,8 @@
 """A provider on loopback that answers what a test tells it to, and remembers what it was asked."""
 
 import json
+import ssl
+import sys
 import threading
 import time
 from collections import Counter
@@ -74,13 +76,19 @@ class Allowance:
 class Scripted:
     """Serves on loopback in threads of this process; a context manager."""
 
-    def __init__(self, answer: Callable[[str], Answer | None] | None = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[str], Answer | None] | None = None,
+        *,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.answer = answer or job("processing")
         """From the path to the answer, or None to hang up without one; called in many threads at once."""
         self.asked: list[Asked] = []
-        self._server = _Server(self)
+        self._server = _Server(self, port, tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "Scripted":
         self._thread.start()
@@ -106,9 +114,17 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
 
-    def __init__(self, script: Scripted) -> None:
+    def __init__(self, script: Scripted, port: int, tls: ssl.SSLContext | None) -> None:
         self.script = script
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler)
+        if tls is not None:
+            # In the request's own thread: whoever is slow at it holds up no other.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Whoever does not like the certificate goes away.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,3 +11,9 @@ def store_url(request, tmp_path_factory):
         return
     with request.getfixturevalue("postgres").copied() as url:
         yield url
+
+
+@pytest.fixture
+def store_name(store_url):
+    """What the table of the proof calls it."""
+    return "SQLite" if store_url.startswith("sqlite") else "PostgreSQL"

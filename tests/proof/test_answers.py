@@ -1,0 +1,269 @@
+"""Answer and store agree, whatever ails the store: 2xx means stored, and 503 means not stored."""
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from receiver.config import load
+from receiver.store import open_store
+from tests import postgres, trouble
+from tests.proof.load import Journal, Load, every, read_back, settled
+from tests.proof.node import WEB_WORKER, Node
+from tests.running import Running, descendants
+from tests.watch import eventually
+
+_WITHIN = 120
+_FEWEST = 10
+_PAUSE = timedelta(milliseconds=30)
+
+
+class Site:
+    """A receiver under load."""
+
+    def __init__(self, folder: Path, store_url: str) -> None:
+        Journal(folder)
+        self._running = Running(folder, '[handlers.work]\npath = "work.py"\nconcurrency = 8')
+        settings = self._running.config.read_text()
+        self._running.config.write_text(f'store = "{store_url}"\ncommit_timeout = "500ms"\n{settings}')
+        self.load = Load([self._running.url])
+
+    @contextmanager
+    def open(self) -> Iterator["Site"]:
+        self.node = Node(self._running)
+        try:
+            with closing(self.load), closing(open_store(load(self._running.config))) as self.store:
+                eventually(self.load.ready, within=_WITHIN)
+                yield self
+            self.node.stop()
+        finally:
+            self.node.end()
+
+    def start_anew(self) -> None:
+        """Ask all its processes to stop, and start them again."""
+        self.node.stop()
+        self.node.start_again()
+
+    def feel(self, trouble: AbstractContextManager[None]) -> None:
+        """Have the trouble until some webhooks were not acknowledged."""
+        with trouble:
+            self.wait_for(acknowledged=False)
+
+    def wait_for(self, *, acknowledged: bool, count: int = _FEWEST, since: int | None = None) -> None:
+        """Wait until so many more webhooks were, or were not; `since` is how many there had been before."""
+        began = len(self.load.posted) if since is None else since
+        eventually(
+            lambda: sum(each.acknowledged is acknowledged for each in self.load.posted[began:]) >= count,
+            within=_WITHIN,
+        )
+
+
+class SQLiteSite(Site):
+    """One whose store is a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._database = folder / "receiver.db"
+        super().__init__(folder, f"sqlite:///{self._database}")
+
+    def lock(self) -> None:
+        """Another program writes, and does not end."""
+        self.feel(trouble.database_locked(self._database))
+
+    def hold(self) -> None:
+        """A process of ours writes, and does not end."""
+        self.feel(trouble.flock_held(self._database))
+
+    def fill(self) -> None:
+        """For those that take webhooks, the disk is full."""
+        with ExitStack() as limited:
+            for pid in self.node.processes()[WEB_WORKER]:
+                limited.enter_context(trouble.disk_full(pid))
+            self.wait_for(acknowledged=False)
+
+
+class PostgresSite(Site):
+    """One whose store is a server."""
+
+    def __init__(self, folder: Path, server: postgres.Server, url: str) -> None:
+        self._server, self._url = server, url
+        super().__init__(folder, url)
+
+    def lock(self) -> None:
+        """Another program holds a table."""
+        with psycopg.connect(self._url) as connection:
+            connection.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            self.wait_for(acknowledged=False)
+
+    def freeze(self) -> None:
+        """The server answers nothing."""
+        processes = self._processes()
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            self.wait_for(acknowledged=False)
+        finally:
+            for pid in processes:
+                # Those whose clients have gone may have ended.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def start_server_anew(self) -> None:
+        """The server breaks every connection off, whatever it is for."""
+        self._server.stop()
+        self.wait_for(acknowledged=False)
+        self._server.start()
+
+    def fill(self) -> None:
+        """The disk is full for the server's log of transactions: it stops in panic, and recovers."""
+        # Only its own user may do so, not even root where that has not all its powers.
+        user = (self._server.folder / "data").owner()
+        [_, *children] = self._processes()
+        began = len(self.load.posted)
+        for pid in children:
+            # The first that writes takes the others with it.
+            subprocess.run(["prlimit", f"--pid={pid}", "--fsize=4096:"], user=user, capture_output=True)
+        self.wait_for(acknowledged=False, count=1, since=began)
+
+    def miss_the_standby(self) -> None:
+        """Every commit waits for a standby, and there is none."""
+        self.feel(self._server.awaiting_a_standby())
+
+    def _processes(self) -> list[int]:
+        main = int((self._server.folder / "data" / "postmaster.pid").read_text().split()[0])
+        return [main, *descendants(main)]
+
+
+@dataclass
+class Tally:
+    """How answers and store compare."""
+
+    statuses: Counter[int | None]
+    unstored: list[str]
+    """Acknowledged, but not stored."""
+    stored: list[str]
+    """Answered 503, but stored."""
+    doubled: list[str]
+    """Stored, or recorded as events, more than once after everything was sent again."""
+
+    def __str__(self) -> str:
+        refused, broken = self.statuses[503], self.statuses[None]
+        acknowledged = self.statuses.total() - refused - broken
+        return (
+            f"{acknowledged:,} acknowledged ({len(self.unstored)} not stored), {refused:,} answered 503 "
+            f"({len(self.stored)} stored), {broken:,} broken off"
+        )
+
+
+def endured(site: Site, suffer: Callable[[], None], rounds: int) -> Tally:
+    """Trouble the store under load, some times; later send all again that was not acknowledged."""
+    first = len(site.load.posted)
+    with site.load.posting(pause=_PAUSE, patient=False):
+        for _ in range(rounds):
+            site.wait_for(acknowledged=True)
+            suffer()
+        site.wait_for(acknowledged=True)
+    own = site.load.posted[first:]
+    stored = read_back(site.store)
+    for each in own:
+        if not each.acknowledged:
+            site.load.post_until_acknowledged(each.job, each.body)
+    eventually(lambda: settled(site.store), within=_WITHIN)
+    kept, events = read_back(site.store), Counter(row["job"] for row in every(site.store.list_events))
+    return Tally(
+        statuses=Counter(each.status for each in own),
+        unstored=[each.job for each in own if each.acknowledged and each.digest not in stored],
+        stored=[each.job for each in own if each.status == 503 and each.digest in stored],
+        doubled=[each.job for each in own if (kept[each.digest], events[each.job]) != (1, 1)],
+    )
+
+
+@pytest.fixture(params=[pytest.param(1, id="short"), pytest.param(10, id="full", marks=pytest.mark.drill)])
+def rounds(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def sqlite_site(tmp_path_factory):
+    with SQLiteSite(tmp_path_factory.mktemp("site")).open() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def postgres_site(tmp_path_factory):
+    with postgres.running() as server:
+        databases = postgres.Databases(server.url("postgres"))
+        with ExitStack() as opened:
+            opened.enter_context(databases.prepared())
+            url = opened.enter_context(databases.copied())
+            site = PostgresSite(tmp_path_factory.mktemp("site"), server, url)
+            yield opened.enter_context(site.open())
+
+
+@pytest.fixture
+def figure(record_property):
+    """Adds a figure to the row of a store."""
+
+    def add(store: str, name: str, value: object) -> None:
+        record_property("drill", "answer and store agree")
+        record_property("store", store)
+        record_property(name, value)
+
+    return add
+
+
+@pytest.mark.parametrize(
+    ("name", "suffer"),
+    [
+        pytest.param("database locked:", SQLiteSite.lock, id="locked"),
+        pytest.param("another process writes:", SQLiteSite.hold, id="held"),
+        pytest.param("disk full:", SQLiteSite.fill, id="full"),
+        pytest.param("receiver started anew:", SQLiteSite.start_anew, id="started-anew"),
+    ],
+)
+def test_sqlite_has_what_was_acknowledged_and_nothing_else(sqlite_site, name, suffer, rounds, figure):
+    tally = endured(sqlite_site, lambda: suffer(sqlite_site), rounds)
+    figure("SQLite", name, tally)
+
+    assert set(tally.statuses) <= {200, 202, 503, None}
+    assert (tally.unstored, tally.stored, tally.doubled) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "suffer"),
+    [
+        pytest.param("table locked:", PostgresSite.lock, id="locked"),
+        pytest.param("receiver started anew:", PostgresSite.start_anew, id="started-anew"),
+    ],
+)
+def test_postgresql_has_what_was_acknowledged_and_nothing_else(postgres_site, name, suffer, rounds, figure):
+    tally = endured(postgres_site, lambda: suffer(postgres_site), rounds)
+    figure("PostgreSQL", name, tally)
+
+    assert set(tally.statuses) <= {200, 202, 503, None}
+    assert (tally.unstored, tally.stored, tally.doubled) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "suffer"),
+    [
+        pytest.param("server frozen:", PostgresSite.freeze, id="frozen"),
+        pytest.param("server started anew:", PostgresSite.start_server_anew, id="server-started-anew"),
+        pytest.param("disk full:", PostgresSite.fill, id="full"),
+        pytest.param("no standby:", PostgresSite.miss_the_standby, id="no-standby"),
+    ],
+)
+def test_a_commit_that_nobody_heard_of_is_harmless(postgres_site, name, suffer, rounds, figure):
+    """Where the server falls silent as it commits, nobody knows whether it did: then 503 may be stored, but once."""
+    tally = endured(postgres_site, lambda: suffer(postgres_site), rounds)
+    figure("PostgreSQL", name, tally)
+
+    assert set(tally.statuses) <= {200, 202, 503, None}
+    assert (tally.unstored, tally.doubled) == ([], [])
