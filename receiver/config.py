@@ -44,6 +44,11 @@ def _is_plain_url(text: str) -> bool:
     return bool(plain and parts.hostname and port != 0)
 
 
+def _is_key(text: str) -> bool:
+    """Whether it is 32 bytes as base64, in either alphabet."""
+    return re.fullmatch(r"[A-Za-z0-9+/_-]{43}=", text) is not None
+
+
 def _address_and_port(bind: str) -> str:
     port = bind.rpartition(":")[2]
     if not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", bind) or int(port) > 65535:
@@ -297,6 +302,9 @@ class Config(BaseSettings):
     `postgresql://USER:PASSWORD@HOST/DATABASE` (the extra `postgres`)."""
     public_url: str | None = None
     """Where providers reach this receiver, such as `https://hooks.example.com`. Callback URLs begin with it."""
+    seal_keys: Several[SecretStr] = ()
+    """Keys to seal with what providers send and what you keep with jobs, such as `["${SEAL_KEY}"]`, each as
+    `openssl rand -base64 32` prints it. The first seals, each of them opens. Without any, nothing is sealed."""
     commit_timeout: Duration = timedelta(seconds=5)
     """How long a delivery may wait for the store before it is answered 503."""
     log_format: str = Field(default="text", pattern="^(text|json)$")
@@ -323,6 +331,13 @@ class Config(BaseSettings):
         if public_url is not None and not _is_plain_url(public_url):
             raise ValueError('write where providers reach this receiver, such as "https://hooks.example.com"')
         return public_url and public_url.rstrip("/")
+
+    @field_validator("seal_keys")
+    @classmethod
+    def _seals(cls, seal_keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(_is_key(key.get_secret_value()) for key in seal_keys):
+            raise ValueError("a key must be 32 random bytes as base64; `openssl rand -base64 32` makes one")
+        return seal_keys
 
     @property
     def file(self) -> Path:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from receiver import alerts, clock
 from receiver.config import Config
 from receiver.engine import open_engine
-from receiver.errors import ConfigError, RequestFailed, StoreUnavailable
+from receiver.errors import ConfigError, KeyMissing, RequestFailed, StoreUnavailable
 from receiver.inbox import Source
 from receiver.models import Response
 from receiver.outbound import ProviderClient
@@ -80,6 +80,7 @@ def examine(
     yield from _alerts(config)
     yield from _disk(config)
     yield from _store(store)
+    yield from _seal(config, store)
     trouble = open_engine(config, store, handlers, sources).health()
     if trouble is not None:
         yield Finding(f"engine {config.engine}", State.WRONG, trouble)
@@ -203,6 +204,16 @@ def _store(store: Store) -> Iterator[Finding]:
     if not examined.problems:
         part = "" if examined.complete else f", as far as {_EXAMINE_WITHIN.total_seconds():.0f} s reach"
         yield Finding("store", State.OK, f"{examined.version}: it commits, and is sound{part}")
+
+
+def _seal(config: Config, store: Store) -> Iterator[Finding]:
+    try:
+        store.require_keys()
+    except KeyMissing as error:
+        yield Finding("seal_keys", State.WRONG, str(error).removeprefix("seal_keys: "))
+    else:
+        if config.seal_keys:
+            yield Finding("seal_keys", State.OK, "open everything that is sealed")
 
 
 def _processes(store: Store, config: Config, handlers: Sequence[Handler]) -> Iterator[Finding]:

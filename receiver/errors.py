@@ -7,6 +7,7 @@ ReceiverError
 ├── Unreadable              a genuine body that cannot be understood (kept, answered 202)
 ├── InvalidBody             what is to be submitted lacks something the provider requires
 ├── StoreUnavailable        nothing was stored; try again (answered 503)
+│   └── KeyMissing          what is wanted is sealed with a key that we do not have
 └── RequestFailed           a call out failed, which says nothing about the job
     ├── AddressRefused      the address is not one we may call
     ├── TooLarge            the answer is over the size limit
@@ -70,6 +71,13 @@ class InvalidBody(ReceiverError):
 
 class StoreUnavailable(ReceiverError):
     """The store could not commit in time; nothing was stored, so the sender should try again."""
+
+
+class KeyMissing(StoreUnavailable):
+    """None of the keys opens what is sealed. It stays as it is, for when the key is there."""
+
+    def __init__(self) -> None:
+        super().__init__("seal_keys: none of them opens what is stored; add the key that sealed it, nothing is lost")
 
 
 class RequestFailed(ReceiverError):

@@ -48,6 +48,7 @@ HOMES = {
     "move": {
         "prune": "Drop what is older than `[retention]` says; `receiver serve` does so by itself.",
         "copy": "Copy everything from one store into another, such as from a file to a server.",
+        "reseal": "Seal with the first of `seal_keys` what another key has sealed, or none.",
     },
     "letters": {
         "retry": "Run dead or cancelled DISPATCHes again, with all their attempts and the same idempotency keys.",

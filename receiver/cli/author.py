@@ -71,7 +71,7 @@ path = "{path}"
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["handler"]))
+@click.argument("what", type=click.Choice(["handler"]), metavar="handler")
 @click.argument("name")
 @click.option(
     "--directory",

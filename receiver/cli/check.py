@@ -39,6 +39,7 @@ def check(offline: bool) -> None:
         click.echo(f"{variable}: no setting or option has that name", err=True)
     with opened_store(config) as store:
         store.prove()
+        store.require_keys()
         trouble = open_engine(config, store, handlers, sources).health()
         left_over = {
             name: count for name, count in store.waiting().items() if name not in {handler.name for handler in handlers}

@@ -1,10 +1,10 @@
-"""Commands about the store as a whole: prune, copy."""
+"""Commands about the store as a whole: prune, copy, reseal."""
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
@@ -12,10 +12,10 @@ from receiver import retention
 from receiver.cli.choose import dry_run_option
 from receiver.cli.common import config_option, json_option, loaded_config, opened_store, print_rows
 from receiver.config import Config
-from receiver.errors import ReceiverError
+from receiver.errors import ConfigError, KeyMissing, ReceiverError
+from receiver.store import Store, open_tables
 from receiver.store import copy as copy_tables
-from receiver.store import open_tables
-from receiver.store.copying import Progress
+from receiver.store.base import Resealed
 from receiver.units import written
 
 _TOLD_EVERY = 5.0
@@ -83,9 +83,9 @@ def copy_store(source: str | None, target: str, as_json: bool) -> None:
     with (
         closing(open_tables(places[0])) as ours,
         closing(open_tables(places[1], target=True)) as theirs,
-        _progress() as told,
+        _progress() as say,
     ):
-        tables = copy_tables(ours, theirs, told=told)
+        tables = copy_tables(ours, theirs, told=lambda *far: say(_far(*far)))
     columns = ["table", "source_count", "target_count", "written", "removed"]
     print_rows([asdict(table) for table in tables], as_json=as_json, columns=columns, nothing=None)
     unequal = [table.table for table in tables if table.source_count != table.target_count]
@@ -95,28 +95,72 @@ def copy_store(source: str | None, target: str, as_json: bool) -> None:
         )
 
 
-COMMANDS = (prune, copy_store)
+@click.command()
+@config_option
+@click.option("--open", "unseal", is_flag=True, help="Open everything instead, so that nothing is sealed any more.")
+@json_option
+def reseal(unseal: bool, as_json: bool) -> None:
+    """Seal with the first of `seal_keys` what another key has sealed, or none.
+
+    Everything may run meanwhile. Run again after it was interrupted, it goes on. Once it has ended, and everything that
+    runs has the new key first, the other keys are no longer needed.
+
+    What was there in clear may still be in free pages of SQLite's file: `sqlite-utils vacuum FILE` removes those, while
+    nothing else runs. It is in older backups in any case.
+
+    With --open, first stop what receives: it would go on sealing. Then remove `seal_keys`, and start again.
+    """
+    config = loaded_config()
+    if not config.seal_keys:
+        raise ConfigError(f"{config.file}: seal_keys: is empty; `openssl rand -base64 32` makes a key")
+    with opened_store(config) as store, _progress() as say:
+        tables = _resealed(store, unseal=unseal, say=say)
+    columns = ["table", "looked_at", "written", "unopened"]
+    print_rows([asdict(table) for table in tables], as_json=as_json, columns=columns, nothing="the store is empty")
+    if any(table.unopened for table in tables):
+        raise KeyMissing
+
+
+COMMANDS = (prune, copy_store, reseal)
+
+
+def _resealed(store: Store, *, unseal: bool, say: Callable[[str], None]) -> list[Resealed]:
+    """How it went, for each table."""
+    tables = dict[str, Resealed]()
+    for done in store.reseal(unseal=unseal):
+        before = tables.get(done.table, replace(done, looked_at=0, written=0, unopened=0))
+        tables[done.table] = replace(
+            done,
+            looked_at=before.looked_at + done.looked_at,
+            written=before.written + done.written,
+            unopened=before.unopened + done.unopened,
+        )
+        say(f"{done.table}: {tables[done.table].looked_at} looked at, {tables[done.table].written} written")
+    return list(tables.values())
 
 
 def _with_store(config: Config, store: str) -> Config:
     return config.model_copy(update={"store": store})
 
 
+def _far(table: str, done: int, total: int) -> str:
+    return f"{table}: {done} of {total} ({done / max(total, 1):.0%})"
+
+
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[Callable[[str], None]]:
     """Says on stderr how far it is: in one line that changes on a terminal, else in a line every few seconds."""
     terminal = sys.stderr.isatty()
     told_at = time.monotonic()
 
-    def told(table: str, done: int, total: int) -> None:
+    def say(text: str) -> None:
         nonlocal told_at
-        text = f"{table}: {done} of {total} ({done / max(total, 1):.0%})"
         if terminal:
             click.echo(f"\r{text:<60}", err=True, nl=False)
         elif time.monotonic() - told_at > _TOLD_EVERY:
             told_at = time.monotonic()
             click.echo(text, err=True)
 
-    yield told
+    yield say
     if terminal:
         click.echo(err=True)

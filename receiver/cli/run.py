@@ -29,7 +29,6 @@ from receiver.cli.common import (
 from receiver.config import Config, pointing_to
 from receiver.discover import Discovery, discover
 from receiver.engine import open_engine
-from receiver.engine.local import LocalEngine
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.outbound import ProviderClient
@@ -113,14 +112,14 @@ def work(reload: bool) -> None:
     metrics.observe(config.metrics_directory)
     tracing.configure()
     with chdir(config.directory), opened_store(config) as store:
+        store.require_keys()
         engine = open_engine(config, store, plugins.handlers(config), plugins.sources(config))
         if config.engine == "celery":
             click.echo("handlers run on Celery: celery -A receiver.engine.celery worker", err=True)
         _on_stop(engine.stop)
-        engine.run()
-    if isinstance(engine, LocalEngine) and engine.worn_out:
-        # Their threads cannot be ended, but with the process; `serve` or the service manager starts another.
-        raise SystemExit(1)
+        if not engine.run():
+            # `serve` or the service manager starts another.
+            raise SystemExit(1)
 
 
 @click.command()
@@ -157,7 +156,9 @@ def reconcile(
         reconciler = Reconciler(store, client, stopped=stopped)
         if dry_run:
             _print_due(reconciler, sources, as_json=as_json)
-        elif every is None:
+            return
+        store.require_keys()
+        if every is None:
             discoveries = _discover(sources, names, since, store, client) if discovering else []
             passes = reconciler.run(sources)
             if discovering:

@@ -8,6 +8,7 @@ from receiver.config import Config, pointing_to
 from receiver.errors import ConfigError
 from receiver.store.base import Store
 from receiver.store.copying import Tables, copy
+from receiver.store.sealing import Seal
 from receiver.store.sqlite import SQLiteStore
 
 __all__ = ["Store", "Tables", "copy", "migrate", "open_store", "open_tables", "sqlite_file"]
@@ -25,9 +26,10 @@ def open_store(config: Config, *, gather: Callable[[], object] = lambda: None) -
     may be using, is refused until `migrate` has run.
 
     Raises:
-        ConfigError: the setting names no store we know.
+        ConfigError: the setting names no store we know, or one that is sealed while there are no keys.
         StoreUnavailable: it cannot be opened.
     """
+    seal = Seal([key.get_secret_value() for key in config.seal_keys])
     with pointing_to(config):
         if config.store.startswith(_POSTGRES):
             with _extra():
@@ -37,12 +39,15 @@ def open_store(config: Config, *, gather: Callable[[], object] = lambda: None) -
                 timeout=config.commit_timeout,
                 max_hints=config.quarantine.max_count,
                 max_hint_body=config.quarantine.max_body,
+                seal=seal,
+                gather=gather,
             )
         return SQLiteStore(
             _file(config),
             timeout=config.commit_timeout,
             max_hints=config.quarantine.max_count,
             max_hint_body=config.quarantine.max_body,
+            seal=seal,
             gather=gather,
         )
 

@@ -166,7 +166,7 @@ class EventFilter:
     until: datetime | None = None
     """Recorded before this moment."""
     text: str | None = None
-    """Found as it is written in the event's key, job id, type, outputs or data."""
+    """Found as it is written in the event's key, job id, type, outputs or data; not in what is sealed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +233,17 @@ class Page:
 
     With fewer rows than were asked for, the search for what is rare stopped there, so as to be quick.
     """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resealed:
+    """What became of some rows of a table when they were sealed anew."""
+
+    table: str
+    looked_at: int
+    written: int
+    unopened: int
+    """How many are left as they were, because none of the keys opens them."""
 
 
 class Store(ABC):
@@ -678,6 +689,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def counted_since(self, *, since: datetime) -> datetime:
+        """From when on `count_by_minute` counts: later than it is asked for, if it does not reach back so far."""
+
+    @abstractmethod
     def spending(self, *, since: datetime) -> list[Spending]:
         """What jobs that ended since then cost, by source, kind and outcome; only among the `NEWEST_EVENTS`.
 
@@ -722,6 +737,24 @@ class Store(ABC):
 
         With `dry_run` nothing is changed, and it gives how much it would be. PostgreSQL keeps deliveries until the
         whole month is older. Jobs and events wait until their dispatches are gone.
+        """
+
+    # What is private is sealed
+
+    @abstractmethod
+    def require_keys(self) -> None:
+        """See that everything that is sealed can be read.
+
+        Raises:
+            KeyMissing: something was sealed with a key that this store was opened without.
+        """
+
+    @abstractmethod
+    def reseal(self, *, unseal: bool = False) -> Iterator[Resealed]:
+        """Seal with the first key what another one sealed or is in clear, and say after each commit what was done.
+
+        With `unseal`, open everything instead. Afterwards no other key is required, unless some rows were not opened.
+        Safe to repeat, and while others work; what they write meanwhile is as their own first key makes it.
         """
 
     # Between processes

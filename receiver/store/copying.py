@@ -40,6 +40,7 @@ NAMES = (
     "alerts",
     "turns",
     "queued",
+    "seals",
 )
 _ORDERED_BY = {"fingerprints": "delivery_id"}
 

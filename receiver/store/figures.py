@@ -1,6 +1,5 @@
 """What the figures of a store look like: counts for people, metrics and alerts. Times are aware UTC."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from receiver.clock import from_text
 from receiver.errors import Reason
 from receiver.models import Status
+from receiver.store.sealing import parsed
 
 if TYPE_CHECKING:
     from receiver.store.rows import Kept
@@ -224,7 +224,7 @@ def spending_of(ends: "Iterable[Kept]") -> list[Spending]:
     """From ends of jobs, newest first, those of which it is known what they cost."""
     jobs: defaultdict[tuple[str, str, str], list[tuple[str, float]]] = defaultdict(list)
     for row in _last_of_each(ends):
-        credits = _credits(json.loads(row["data"]))
+        credits = _credits(parsed(row["data"]))
         if credits is not None:
             jobs[row["source"], row["kind"] or "", row["status"]].append((row["job_id"], credits))
     return [

@@ -6,7 +6,6 @@ change numbers and the order of names.
 """
 
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -40,6 +39,7 @@ from receiver.models import (
 )
 from receiver.outcomes import Decision, Outcome
 from receiver.store.base import Filter, Page, PollResult, Record, Refusal, Row, Selection, Verdict
+from receiver.store.sealing import Seal, legible, parsed, unpacked
 from receiver.store.search import Span
 
 _JSON = frozenset(["metadata", "outputs", "failure", "data", "results", "result", "headers"])
@@ -58,18 +58,18 @@ class Kept(Protocol):
 
 
 def event_of(row: Kept) -> Event:
-    failure = json.loads(row["failure"]) if row["failure"] is not None else None
+    failure = parsed(row["failure"]) if row["failure"] is not None else None
     return Event(
         id=row["id"],
         source=row["source"],
         key=row["key"],
         type=row["type"],
-        data=json.loads(row["data"]),
+        data=parsed(row["data"]),
         job_id=row["job_id"],
         kind=row["kind"],
         status=Status(row["status"]) if row["status"] is not None else None,
         raw_status=row["raw_status"],
-        outputs=tuple(Output(**output) for output in json.loads(row["outputs"])),
+        outputs=tuple(Output(**output) for output in parsed(row["outputs"])),
         failure=Failure(*failure) if failure is not None else None,
         occurred_at=_moment(row["occurred_at"]),
         trust=Trust(row["trust"]),
@@ -91,7 +91,7 @@ def job_of(row: Kept, *, asked_at: datetime | None = None) -> Job:
         progress=row["progress"],
         step=row["step"],
         reference=row["reference"],
-        metadata=json.loads(row["metadata"]),
+        metadata=parsed(row["metadata"]),
         created_at=from_text(row["created_at"]),
         finished_at=_moment(row["finished_at"]),
         deadline_at=from_text(row["deadline_at"]),
@@ -145,7 +145,7 @@ def intent_of(row: Kept) -> Intent:
         id=row["id"],
         source=row["source"],
         kind=row["kind"],
-        metadata=json.loads(row["metadata"]),
+        metadata=parsed(row["metadata"]),
         created_at=from_text(row["created_at"]),
         error=row["error"],
     )
@@ -170,7 +170,7 @@ def kept_answer_of(row: Kept) -> KeptAnswer:
     return KeptAnswer(
         fingerprint=row["fingerprint"],
         status=row["status"],
-        body=row["body"],
+        body=legible(row["body"]) if row["body"] is not None else None,
         began_at=from_text(row["began_at"]),
     )
 
@@ -187,14 +187,12 @@ def alert_of(row: Kept) -> Alert:
 
 def shown(row: Mapping[str, Any]) -> Row:
     """A row for people and programs to read."""
-    return {name: json.loads(value) if name in _JSON and value is not None else value for name, value in row.items()}
+    return {name: parsed(value) if name in _JSON and value is not None else value for name, value in row.items()}
 
 
 def delivery_row(row: Mapping[str, Any]) -> Row:
-    """A delivery for people and programs to read, unpacked if it was packed: then its headers are empty text."""
-    if row["headers"]:
-        return shown(row)
-    headers, _, body = zlib.decompress(row["body"]).partition(b"\n")
+    """A delivery, let in or refused, for people and programs to read."""
+    headers, body = unpacked(row["headers"], row["body"])
     return shown({**row, "headers": headers, "body": body})
 
 
@@ -213,12 +211,11 @@ def _moment(text: str | None) -> datetime | None:
 # Values made into what rows keep
 
 
-def delivery_values(record: Record, now: datetime) -> dict[str, Any]:
+def delivery_values(record: Record, now: datetime, seal: Seal) -> dict[str, Any]:
     """What a delivery led to can be read in its events; how it came in is kept packed where there are any."""
     delivery = record.delivery
-    headers, body = json.dumps(dict(delivery.headers)), delivery.body
-    if record.verdict is Verdict.RECORDED:
-        headers, body = "", zlib.compress(headers.encode() + b"\n" + body)
+    packed = record.verdict is Verdict.RECORDED
+    headers, body = seal.request(json.dumps(dict(delivery.headers)), delivery.body, packed=packed)
     return {
         "source": delivery.source,
         "via": delivery.via,
@@ -233,26 +230,26 @@ def delivery_values(record: Record, now: datetime) -> dict[str, Any]:
     }
 
 
-def refusal_values(refusal: Refusal) -> dict[str, Any]:
+def refusal_values(refusal: Refusal, seal: Seal) -> dict[str, Any]:
     delivery = refusal.delivery
+    headers, body = seal.request(json.dumps(dict(delivery.headers)), delivery.body, packed=False)
     return {
         "source": delivery.source,
         "reason": refusal.reason,
         "hint": refusal.hint,
         "path": delivery.path,
-        "headers": json.dumps(dict(delivery.headers)),
-        "body": delivery.body,
+        "headers": headers,
+        "body": body,
         "received_at": to_text(delivery.received_at),
     }
 
 
-def recorded(event: Event, record: Record, known: str | None, now: datetime, *, id: int | None = None) -> Event:
+def recorded(event: Event, record: Record, known: str | None, now: datetime) -> Event:
     """A new event as it is recorded, given the status that its job is known to have."""
     # A status word we do not know is progress, as far as we can tell.
     told = event.status or (Status.RUNNING if event.raw_status is not None else None)
     return replace(
         event,
-        id=id,
         trust=record.trust,
         via=record.delivery.via,
         standing=standing(Status(known) if known is not None else None, told),
@@ -260,7 +257,8 @@ def recorded(event: Event, record: Record, known: str | None, now: datetime, *, 
     )
 
 
-def event_values(event: Event, delivery_id: int, now: datetime) -> dict[str, Any]:
+def event_values(event: Event, delivery_id: int, now: datetime, seal: Seal) -> dict[str, Any]:
+    failure = event.failure and json.dumps([event.failure.message, event.failure.code])
     return {
         "source": event.source,
         "key": event.key,
@@ -272,9 +270,9 @@ def event_values(event: Event, delivery_id: int, now: datetime) -> dict[str, Any
         "standing": event.standing,
         "trust": event.trust,
         "via": event.via,
-        "outputs": json.dumps([asdict(output) for output in event.outputs]),
-        "failure": event.failure and json.dumps([event.failure.message, event.failure.code]),
-        "data": json.dumps(event.data),
+        "outputs": seal.sealed(json.dumps([asdict(output) for output in event.outputs])),
+        "failure": failure and seal.sealed(failure),
+        "data": seal.sealed(json.dumps(event.data)),
         "occurred_at": event.occurred_at and to_text(event.occurred_at),
         "delivery_id": delivery_id,
         "traceparent": event.traceparent,
@@ -293,10 +291,11 @@ def job_values(
     *,
     status: Status | None = None,
     raw_status: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: str = "{}",
     reference: str | None = None,
     first_poll: timedelta | None = None,
 ) -> dict[str, Any]:
+    """The row of a job that is heard of for the first time."""
     status = status or Status.QUEUED
     first_poll = schedule.first if first_poll is None else first_poll
     return {
@@ -305,10 +304,11 @@ def job_values(
         "kind": kind,
         "status": status,
         "raw_status": raw_status,
-        "metadata": object_text(metadata),
+        "metadata": metadata,
         "reference": reference,
         "origin": origin,
-        "now": to_text(now),
+        "created_at": to_text(now),
+        "updated_at": to_text(now),
         "finished_at": to_text(now) if status.terminal else None,
         "deadline_at": to_text(now + schedule.deadline),
         "next_poll_at": None if status.terminal else to_text(now + first_poll),
@@ -406,7 +406,10 @@ def object_text(metadata: Mapping[str, Any] | None) -> str:
 
 def merged(known: str, told: str) -> str:
     """Two objects as one; where both have a name, the second's value. SQLite's `json_patch` drops what is null."""
-    return json.dumps({**json.loads(known), **json.loads(told)})
+    # What only one of them says need not be opened.
+    if known == "{}" or told == "{}":
+        return told if known == "{}" else known
+    return json.dumps({**parsed(known), **parsed(told)})
 
 
 def kept_error(error: str) -> str:

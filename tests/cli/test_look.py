@@ -27,6 +27,7 @@ VERB_LIKE = {
     "Print",
     "Run",
     "Say",
+    "Seal",
     "Serve",
     "Show",
     "Sign",

@@ -51,6 +51,7 @@ from tests.store.contract import (
 from tests.store.retention import OLD, ago
 from tests.trouble import child, said
 
+SEAL_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 NOT_COPIED = {"proofs", "_sqlite_migrations", "receiver_migrations"}
 ODD = "\0 \x1a0000 夜 \\u0000 '\""
 
@@ -71,7 +72,7 @@ import sys
 from receiver.config import from_tables
 from receiver.store import open_store
 
-store = open_store(from_tables({"store": sys.argv[1]}))
+store = open_store(from_tables({"store": sys.argv[1], "seal_keys": sys.argv[2]}))
 store.prove()
 print("open", flush=True)
 sys.stdin.readline()
@@ -92,8 +93,8 @@ def place(tmp_path, postgres):
 
 
 @contextlib.contextmanager
-def opened(url):
-    with contextlib.closing(open_store(from_tables({"store": url}))) as store:
+def opened(url, *, seal_keys=(SEAL_KEY,)):
+    with contextlib.closing(open_store(from_tables({"store": url, "seal_keys": seal_keys}))) as store:
         yield store
 
 
@@ -141,8 +142,8 @@ def seen(url):
 
 
 def fill(url):
-    """Something of everything, and some of it odd."""
-    with opened(url) as store:
+    """Something of everything, some of it odd, and some of it sealed."""
+    with opened(url, seal_keys=[]) as store:
         fill_deliveries(store)
         fill_dispatches(store)
         fill_jobs(store)
@@ -158,6 +159,8 @@ def fill(url):
         store.keep_alert(Alert(cause=ODD, summary=ODD, since=AT))
         store.claim_turn(ODD, every=HOUR)
         store.enqueue({"other": 1})
+    with opened(url) as store:
+        store.receive(a_record(an_event("job_s", data={"prompt": ODD})))
 
 
 def fill_deliveries(store):
@@ -250,7 +253,7 @@ def test_people_see_the_same_in_the_copy(place, from_kind, to_kind):
 @both_ways
 def test_copies_an_empty_store(place, from_kind, to_kind):
     source, target = place(from_kind, "source"), place(to_kind, "target", empty=True)
-    with opened(source):
+    with opened(source, seal_keys=[]):
         pass
 
     assert copied(source, target) == {}
@@ -459,7 +462,7 @@ def test_a_store_that_somebody_uses_is_refused(place, from_kind, to_kind, used):
     urls = {"source": place(from_kind, "source"), "target": place(to_kind, "target")}
     fill(urls["source"])
 
-    with child(KEEP_OPEN, urls[used]) as process:
+    with child(KEEP_OPEN, urls[used], SEAL_KEY) as process:
         said(process, "open")
 
         with pytest.raises(StoreUnavailable, match="stop everything that uses it"):
@@ -470,7 +473,7 @@ def test_a_store_that_somebody_uses_is_refused(place, from_kind, to_kind, used):
 def test_nobody_writes_to_the_source_meanwhile(place, from_kind, to_kind):
     source = place(from_kind, "source")
     fill(source)
-    config = from_tables({"store": source, "commit_timeout": "200ms"})
+    config = from_tables({"store": source, "seal_keys": SEAL_KEY, "commit_timeout": "200ms"})
 
     with (
         contextlib.closing(open_tables(from_tables({"store": source}))),

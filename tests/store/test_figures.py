@@ -1,17 +1,22 @@
 """Figures and alerts, the same from every store."""
 
 import re
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
+from sqlite_utils import Database
 
 from receiver import clock
 from receiver.models import Alert, Budget, Limits, Status, Via
 from receiver.store.figures import EventCount, HandlerFigures, Refused, SourceFigures, Spending, WebhookHealth
 from receiver.store.postgres import PostgresStore
-from receiver.store.sqlite import SQLiteStore
+from receiver.store.sqlite import SQLiteStore, figures
+from receiver.store.sqlite.connection import connect
+from receiver.store.sqlite.schema import migrate
 from tests.store.contract import (
     AT,
     DUE,
@@ -31,6 +36,7 @@ from tests.store.contract import (
     track,
 )
 
+STATUSES = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 BUDGET = Budget(10, per=HOUR)
 
@@ -212,6 +218,16 @@ def test_a_source_that_was_busy_once_is_judged_by_the_newest_events(store, monke
     assert health(store).ended_count == ended
 
 
+def test_a_busy_source_is_judged_by_its_newest_jobs(store, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_ENDS", 2)
+    monkeypatch.setattr("receiver.store.figures.NEWEST_EVENTS", 20)
+    told_by(store, POLL, WEBHOOK, POLL, WEBHOOK)
+
+    found = health(store)
+
+    assert (found.ended_count, found.missed_count, found.missed_in_a_row) == (2, 1, 0)
+
+
 def test_counts_those_since_a_webhook_came(store):
     told_by(store, POLL, WEBHOOK, POLL, POLL)
 
@@ -255,6 +271,33 @@ def test_where_webhooks_are_hints_nobody_knows_which_never_came(store):
     assert (found.indirect, found.missed_share, found.went_quiet) == (True, None, False)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(figures.standing, id="standing"),
+        pytest.param(lambda read: figures.webhook_health(read, [SOURCE]), id="health"),
+        pytest.param(lambda read: figures.count_refused(read, AT), id="refused"),
+        pytest.param(lambda read: figures.count_by_minute(read, AT), id="by-minute"),
+        pytest.param(lambda read: figures.spending(read, AT), id="spending"),
+        pytest.param(lambda read: figures.spending_since(read, AT), id="spending-since"),
+    ],
+)
+def test_sqlite_looks_at_no_table_as_a_whole(tmp_path, ask):
+    steps = list[str]()
+    with closing(connect(tmp_path / "receiver.db")) as db:
+        migrate(Database(db))
+
+        def read(statement, values):
+            steps.extend(row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+            return db.execute(statement, values).fetchall()
+
+        ask(read)
+
+    assert {
+        step for step in steps if re.fullmatch(r"SCAN (events|deliveries|jobs|dispatches|quarantine)", step)
+    } == set()
+
+
 def test_where_webhooks_are_hints_busy_neighbours_change_nothing(store, monkeypatch):
     monkeypatch.setattr("receiver.store.figures.NEWEST_DELIVERIES", 3)
     store.receive(a_hint(an_event("job_0")))
@@ -269,6 +312,55 @@ def test_progress_is_no_end(store):
     store.receive(a_record(an_event("job_1", Status.RUNNING)))
 
     assert health(store).ended_count == 0
+
+
+# All of them
+
+
+@pytest.fixture
+def traffic(store):
+    """What came in at random, told by whichever way: sources, statuses, ways and credits."""
+    random, came = Random(17), list[tuple[str, Status, Via, int]]()  # noqa: S311 - the same each time
+    for number in range(80):
+        source, status = random.choice([SOURCE, "other"]), random.choice([*STATUSES, Status.RUNNING])
+        via, credits = random.choice([Via.WEBHOOK, Via.POLL]), random.randrange(3)
+        event = an_event(f"job_{number}", status, source=source, data={"credits": credits})
+        store.receive(a_record(event, via=via))
+        came.append((source, status, via, credits))
+    return came
+
+
+def test_counts_by_minute_all_that_came_in(store, traffic):
+    counted = Counter[tuple[str, Status | None]]()
+    for found in store.count_by_minute(since=LONG_AGO):
+        counted[found.source, found.status] += found.count
+
+    assert counted == Counter((source, status) for source, status, _, _ in traffic)
+
+
+def test_judges_webhooks_by_all_that_came_in(store, traffic):
+    ended = [(source, via) for source, status, via, _ in traffic if status in STATUSES]
+
+    found = {
+        health.source: (health.ended_count, health.missed_count) for health in store.webhook_health([SOURCE, "other"])
+    }
+
+    assert found == {
+        wanted: (
+            sum(source == wanted for source, _ in ended),
+            sum(source == wanted and via is Via.POLL for source, via in ended),
+        )
+        for wanted in (SOURCE, "other")
+    }
+
+
+def test_sums_the_cost_of_all_that_came_in(store, traffic):
+    spent = Counter[tuple[str, Status]]()
+    for source, status, _, credits in traffic:
+        if status in STATUSES:
+            spent[source, status] += credits
+
+    assert {(found.source, found.status): found.credits for found in store.spending(since=LONG_AGO)} == dict(spent)
 
 
 # Refusals
@@ -325,6 +417,21 @@ def test_counts_no_events_from_before(store):
     store.receive(a_record(an_event()))
 
     assert store.count_by_minute(since=clock.now() + MINUTE) == []
+
+
+def test_counts_by_minute_no_further_back_than_the_newest_events(store, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_COUNTED", 2)
+    events = [event for number in range(3) for event in store.receive(a_record(an_event(f"job_{number}"))).events]
+
+    assert sum(found.count for found in store.count_by_minute(since=LONG_AGO)) == 2
+    assert store.counted_since(since=LONG_AGO) == store.event(events[1].id).recorded_at
+
+
+def test_counts_by_minute_from_when_it_is_asked_for(store, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_COUNTED", 1)
+    store.receive(a_record(an_event()))
+
+    assert store.counted_since(since=LONG_AGO) == LONG_AGO
 
 
 # What jobs cost

@@ -262,7 +262,7 @@ def test_the_setting_names_it(postgres_url):
 
     with contextlib.closing(open_configured(config)) as store:
         assert isinstance(store, PostgresStore)
-        assert store._max_hint_body == 10
+        assert store._bounds.max_hint_body == 10
     assert migrate_configured(config) == []
 
 
@@ -636,10 +636,53 @@ def test_locks_are_had_before_the_clock_is_read(store, postgres_url):
             return other.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchall()
 
         assert held == 0
-        assert store._pool.run(both) == [(2,)]
+        # A share of the one for everything is the third.
+        assert store._pool.run(both) == [(3,)]
 
 
 # Months
+
+
+@pytest.mark.parametrize(
+    "first", [pytest.param(2, id="few"), pytest.param(1000, id="more-than-the-server-has-room-for")]
+)
+@pytest.mark.parametrize("second", [pytest.param(2, id="few"), pytest.param(1000, id="many")])
+def test_who_wants_any_of_the_same_locks_waits(postgres_url, first, second):
+    with opened(postgres_url) as one, opened(postgres_url, timeout=IMPATIENT) as other:
+
+        def held(db):
+            lock(db, "shared", *(f"one {number}" for number in range(first)))
+            with pytest.raises(StoreUnavailable, match="cannot commit"):
+                other._pool.run(lambda db: lock(db, "shared", *(f"other {number}" for number in range(second))))
+
+        one._pool.run(held)
+
+
+def test_who_wants_other_locks_does_not_wait(postgres_url):
+    with opened(postgres_url) as one, opened(postgres_url, timeout=IMPATIENT) as other:
+
+        def held(db):
+            lock(db, *(f"one {number}" for number in range(200)))
+            return other._pool.run(lambda db: lock(db, *(f"other {number}" for number in range(200))))
+
+        assert one._pool.run(held)
+
+
+def test_what_the_database_refuses_of_several_harms_only_itself(postgres_url):
+    def both_wait():
+        eventually(lambda: len(store._writer._waiting) != 1)
+
+    good, bad = a_record(an_event("good")), a_record(replace(an_event("bad"), type=None))
+    with opened(postgres_url, gather=both_wait) as store:
+
+        def refused():
+            with pytest.raises(StoreUnavailable, match="not-null"):
+                store.receive(bad)
+
+        receipt, _ = at_once(lambda: store.receive(good), refused)
+
+        assert [event.job_id for event in receipt.events] == ["good"]
+        assert [row["job"] for row in store.list_events(limit=10).rows] == ["good"]
 
 
 def partitions(url):

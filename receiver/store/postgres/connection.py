@@ -4,8 +4,9 @@ import math
 import re
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -13,12 +14,13 @@ from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, RowMaker, dict_row
 from psycopg.types.string import StrDumperUnknown
 
 from receiver.clock import to_text
 from receiver.errors import ConfigError
 from receiver.masking import mask_values
+from receiver.store.sealing import UNSEALED, Seal
 
 T = TypeVar("T")
 
@@ -38,11 +40,32 @@ class Connection(psycopg.Connection[DictRow]):
     deadline = math.inf
     began_at = _EPOCH
     """What the database's clock said as the transaction began."""
+    seal = UNSEALED
+
+    def set_seal(self, seal: Seal) -> None:
+        """Seal with these keys, and open what rows have sealed."""
+        self.seal = seal
+        self.row_factory = partial(_opened_rows, seal) if seal else dict_row
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         if math.isinf(self.deadline):
             return super().wait(gen, interval, timeout)
         return super().wait(gen, interval, max(self.deadline - time.monotonic(), 0.0))
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows of the same names, turned, as `unnest` takes them: of each name the values of all."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _opened_rows(seal: Seal, cursor: psycopg.Cursor[Any]) -> RowMaker[DictRow]:
+    row_of = dict_row(cursor)
+
+    def opened(values: Sequence[Any]) -> DictRow:
+        row = row_of(values)
+        return row | seal.opened(row)
+
+    return opened
 
 
 class _Cursor(psycopg.Cursor[DictRow]):

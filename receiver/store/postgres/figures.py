@@ -76,33 +76,28 @@ def requests_left(read: Read, source: str, budget: Budget, learn: bool) -> int:
 
 
 def webhook_health(read: Read, sources: Iterable[str]) -> list[WebhookHealth]:
+    # Of a source whose neighbours are busy the last webhook may be older. Those that lead to polls are fewer.
     last = read(
         """
-        SELECT source, verdict, received_at FROM deliveries
-        WHERE id IN (
-            SELECT max(id) FROM deliveries
-            WHERE via = 'webhook' AND id > (SELECT coalesce(max(id), 0) - %(most)s FROM deliveries) GROUP BY source)
-        """,
-        {"most": figures.NEWEST_DELIVERIES},
-    )
-    # Of a source whose neighbours are busy the last webhook may be older than that. Those that lead to polls are fewer.
-    indirect = read(
-        """
-        SELECT source, verdict, max(received_at) AS received_at
+        SELECT DISTINCT ON (source) source, verdict, received_at
         FROM (
             SELECT * FROM (
-                SELECT source, verdict, received_at FROM deliveries
+                SELECT id, source, via, verdict, received_at FROM deliveries ORDER BY id DESC LIMIT %(most)s) AS newest
+            WHERE via = 'webhook'
+            UNION ALL
+            SELECT * FROM (
+                SELECT id, source, via, verdict, received_at FROM deliveries
                 WHERE verdict = 'hint' AND via = 'webhook' ORDER BY id DESC LIMIT %(most)s) AS hints
             UNION ALL
             SELECT * FROM (
-                SELECT source, verdict, received_at FROM deliveries
+                SELECT id, source, via, verdict, received_at FROM deliveries
                 WHERE verdict = 'incomplete' AND via = 'webhook' ORDER BY id DESC LIMIT %(most)s) AS incomplete
-        ) AS indirect
-        GROUP BY source, verdict ORDER BY received_at
+        ) AS found
+        ORDER BY source, id DESC
         """,
         {"most": figures.NEWEST_DELIVERIES},
     )
-    newest = {row["source"]: row for row in [*indirect, *last]}
+    newest = {row["source"]: row for row in last}
     ends = _newest_ends(read)
     return [figures.health_of(source, _ends_of(read, source, ends[source]), newest.get(source)) for source in sources]
 
@@ -112,12 +107,17 @@ def _newest_ends(read: Read) -> defaultdict[str, list[dict[str, Any]]]:
     rows = read(
         """
         SELECT source, job_id, webhook_at, poll_at
-        FROM (SELECT * FROM events ORDER BY id DESC LIMIT %(most)s) AS newest
-        WHERE status IN ('succeeded', 'failed', 'cancelled', 'expired', 'lost')
-            AND job_id IS NOT NULL AND standing IN ('current', 'correction')
-        ORDER BY id DESC
+        FROM (
+            SELECT *, row_number() OVER (PARTITION BY source ORDER BY id DESC) AS number
+            FROM (
+                SELECT id, source, job_id, status, standing, webhook_at, poll_at FROM events
+                ORDER BY id DESC LIMIT %(most)s) AS newest
+            WHERE status IN ('succeeded', 'failed', 'cancelled', 'expired', 'lost')
+                AND job_id IS NOT NULL AND standing IN ('current', 'correction')
+        ) AS ends
+        WHERE number <= %(ends)s ORDER BY id DESC
         """,
-        {"most": figures.NEWEST_EVENTS},
+        {"most": figures.NEWEST_EVENTS, "ends": figures.NEWEST_ENDS},
     )
     ends: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -170,11 +170,17 @@ def count_by_minute(read: Read, since: datetime) -> list[EventCount]:
     return [figures.event_count_of(row) for row in rows]
 
 
+def counted_since(read: Read, since: datetime) -> datetime:
+    return _reached(read, figures.NEWEST_COUNTED, since)
+
+
 def spending(read: Read, since: datetime) -> list[Spending]:
     rows = read(
         """
         SELECT source, kind, status, job_id, data
-        FROM (SELECT * FROM events ORDER BY id DESC LIMIT %(most)s) AS newest
+        FROM (
+            SELECT id, source, kind, status, standing, job_id, data, recorded_at FROM events
+            ORDER BY id DESC LIMIT %(most)s) AS newest
         WHERE recorded_at >= %(since)s::timestamptz AND job_id IS NOT NULL AND standing IN ('current', 'correction')
             AND status IN ('succeeded', 'failed', 'cancelled')
         ORDER BY id DESC
@@ -185,10 +191,13 @@ def spending(read: Read, since: datetime) -> list[Spending]:
 
 
 def spending_since(read: Read, since: datetime) -> datetime:
-    first = read(
-        "SELECT recorded_at FROM events ORDER BY id DESC LIMIT 1 OFFSET %(most)s", {"most": figures.NEWEST_EVENTS - 1}
-    )
-    return max(since, from_text(first[0]["recorded_at"])) if first else since
+    return _reached(read, figures.NEWEST_EVENTS, since)
+
+
+def _reached(read: Read, most: int, since: datetime) -> datetime:
+    """That moment, or the one of the first of the newest events, if that is later and there are older ones."""
+    oldest = read("SELECT recorded_at FROM events ORDER BY id DESC LIMIT 2 OFFSET %(others)s", {"others": most - 1})
+    return max(since, from_text(oldest[0]["recorded_at"])) if len(oldest) == 2 else since
 
 
 def workers(read: Read) -> list[Worker]:

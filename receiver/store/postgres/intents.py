@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from receiver.clock import to_text
+from receiver.errors import KeyMissing
 from receiver.models import Created, Event, Intent, Job, Schedule
 from receiver.store.postgres.budgets import source_lock, spend
 from receiver.store.postgres.connection import Connection
@@ -19,7 +20,7 @@ def intend(db: Connection, source: str, kind: str, metadata: Mapping[str, Any]) 
     intent = Intent(id=secrets.token_hex(11), source=source, kind=kind, metadata=metadata, created_at=now)
     db.execute(
         "INSERT INTO intents (id, source, kind, metadata, created_at) VALUES (%s, %s, %s, %s, %s)",
-        (intent.id, source, kind, object_text(metadata), to_text(now)),
+        (intent.id, source, kind, db.seal.sealed(object_text(metadata)), to_text(now)),
     )
     # Polls forget what their budget no longer counts; a source may see none for long. No budget's span is longer.
     db.execute("DELETE FROM requests WHERE source = %s AND sent_at <= %s", (source, to_text(now - timedelta(hours=1))))
@@ -61,10 +62,12 @@ def fulfil(db: Connection, intent_id: str, events: Sequence[Event]) -> None:
         job = job_row(db, event.source, event.job_id) if event.job_id is not None else None
         if job is None:
             continue
-        db.execute(
-            "UPDATE jobs SET metadata = %s, origin = 'track' WHERE id = %s",
-            (merged(row["metadata"], job["metadata"]), job["id"]),
-        )
+        try:
+            metadata = db.seal.sealed(merged(row["metadata"], job["metadata"]))
+        except KeyMissing:
+            # What came in is taken in all the same; the intent stays for when its key is there.
+            return
+        db.execute("UPDATE jobs SET metadata = %s, origin = 'track' WHERE id = %s", (metadata, job["id"]))
         if event.kind == row["kind"]:
             withdraw(db, intent_id)
 

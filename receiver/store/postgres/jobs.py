@@ -9,11 +9,11 @@ from receiver.clock import to_text
 from receiver.models import Budget, Job, Listed, Origin, Schedule, Status
 from receiver.store.base import PollResult
 from receiver.store.postgres.budgets import requests_left, source_lock, spend
-from receiver.store.postgres.connection import Connection
+from receiver.store.postgres.connection import Connection, columns
 from receiver.store.postgres.holds import source_paused
 from receiver.store.postgres.locks import job_lock, lock, now_in
 from receiver.store.rows import job_of, job_values, merged, object_text, poll_values
-from receiver.store.rules import SECOND_CHANCE, UNTIL_ASKED
+from receiver.store.rules import UNTIL_ASKED
 
 
 def open_again(db: Connection, job: int, schedule: Schedule, now: datetime) -> None:
@@ -34,33 +34,19 @@ def job_row(db: Connection, source: str, job_id: str) -> dict[str, Any] | None:
     ).fetchone()
 
 
-def insert_job(
-    db: Connection,
-    source: str,
-    job_id: str,
-    kind: str,
-    schedule: Schedule,
-    origin: str,
-    now: datetime,
-    *,
-    status: Status | None = None,
-    raw_status: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    reference: str | None = None,
-    first_poll: timedelta | None = None,
-) -> None:
-    values = job_values(
-        source, job_id, kind, schedule, origin, now, status=status, raw_status=raw_status, metadata=metadata,
-        reference=reference, first_poll=first_poll,
-    )  # fmt: skip
+def insert_jobs(db: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert jobs, as `rows.job_values` makes them."""
     db.execute(
         """
         INSERT INTO jobs (source, job_id, kind, status, raw_status, metadata, reference, origin, created_at,
             updated_at, finished_at, deadline_at, next_poll_at)
-        VALUES (%(source)s, %(job_id)s, %(kind)s, %(status)s, %(raw_status)s, %(metadata)s, %(reference)s,
-            %(origin)s, %(now)s, %(now)s, %(finished_at)s, %(deadline_at)s, %(next_poll_at)s)
+        SELECT * FROM unnest(
+            %(source)s::text[], %(job_id)s::text[], %(kind)s::text[], %(status)s::text[], %(raw_status)s::text[],
+            %(metadata)s::text[], %(reference)s::text[], %(origin)s::text[], %(created_at)s::timestamptz[],
+            %(updated_at)s::timestamptz[], %(finished_at)s::timestamptz[], %(deadline_at)s::timestamptz[],
+            %(next_poll_at)s::timestamptz[])
         """,
-        values,
+        columns(rows),
     )
 
 
@@ -78,15 +64,18 @@ def track(
     """To be called with the job's lock."""
     known = job_row(db, source, job_id)
     if known is None:
-        insert_job(db, source, job_id, kind, schedule, "track", now, metadata=metadata, reference=reference)
+        own = db.seal.sealed(object_text(metadata))
+        job = job_values(source, job_id, kind, schedule, Origin.TRACK, now, metadata=own, reference=reference)
+        insert_jobs(db, [job])
         return True
+    own = db.seal.sealed(merged(known["metadata"], object_text(metadata)))
     db.execute(
         """
         UPDATE jobs SET kind = %s, metadata = %s, reference = coalesce(%s, reference), origin = 'track',
             updated_at = %s
         WHERE id = %s
         """,
-        (kind, merged(known["metadata"], object_text(metadata)), reference, to_text(now), known["id"]),
+        (kind, own, reference, to_text(now), known["id"]),
     )
     if Status(known["status"]).ours:
         open_again(db, known["id"], schedule, now)
@@ -99,48 +88,8 @@ def take_listed(db: Connection, source: str, listed: Listed, schedule: Schedule,
         return False
     # It may wait long for its first poll, and has its own time from then on.
     patient = replace(schedule, first=timedelta(0), deadline=schedule.deadline + UNTIL_ASKED)
-    insert_job(db, source, listed.job_id, listed.kind, patient, Origin.LISTED, now, reference=listed.reference)
-    return True
-
-
-def make_due(
-    db: Connection,
-    source: str,
-    job_id: str,
-    kind: str,
-    schedule: Schedule,
-    origin: Origin,
-    most: int,
-    now: datetime,
-    *,
-    ended: bool,
-) -> bool:
-    """Poll the job at once, but no more often than its schedule asks anyway. `ended` is what was told of it.
-
-    Of jobs that are only hinted at, a source has `most`. False if there is no room for another.
-    """
-    job = job_row(db, source, job_id)
-    if job is None:
-        [row] = db.execute(
-            "SELECT count(*) AS hinted FROM jobs WHERE source = %s AND origin = 'hint' AND finished_at IS NULL",
-            (source,),
-        ).fetchall()
-        if origin is Origin.HINT and row["hinted"] >= most:
-            return False
-        insert_job(db, source, job_id, kind, schedule, origin, now, first_poll=timedelta(0))
-        return True
-    lately = job["last_poll_at"] is not None and job["last_poll_at"] >= to_text(now - schedule.shortest)
-    if Status(job["status"]).ours and not lately and ended:
-        # We gave it up, and are told that it ended after all. Should that prove to be untrue, it is given up once more.
-        open_again(db, job["id"], replace(schedule, first=timedelta(0), deadline=SECOND_CHANCE), now)
-    db.execute(
-        """
-        UPDATE jobs SET origin = CASE WHEN origin = 'hint' THEN %(origin)s ELSE origin END,
-            next_poll_at = CASE WHEN %(lately)s THEN next_poll_at ELSE least(next_poll_at, %(now)s) END
-        WHERE id = %(id)s AND finished_at IS NULL
-        """,
-        {"id": job["id"], "now": to_text(now), "lately": lately, "origin": origin},
-    )
+    job = job_values(source, listed.job_id, listed.kind, patient, Origin.LISTED, now, reference=listed.reference)
+    insert_jobs(db, [job])
     return True
 
 

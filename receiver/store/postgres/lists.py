@@ -1,4 +1,7 @@
-"""What people look at, newest first, and what they choose: statements that only read."""
+"""What people look at, newest first, and what they choose: statements that only read.
+
+Text is not looked for in what is sealed, which begins with `gAAAA`.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -104,7 +107,9 @@ EVENTS: LiteralString = """
         AND (%(state)s::text IS NULL OR EXISTS (
             SELECT 1 FROM dispatches WHERE event_id = events.id AND state = %(state)s))
         AND (%(text)s::text IS NULL OR strpos(key, %(text)s) > 0 OR strpos(job_id, %(text)s) > 0
-            OR strpos(type, %(text)s) > 0 OR strpos(outputs, %(text)s) > 0 OR strpos(data, %(text)s) > 0)
+            OR strpos(type, %(text)s) > 0
+            OR (NOT starts_with(outputs, 'gAAAA') AND strpos(outputs, %(text)s) > 0)
+            OR (NOT starts_with(data, 'gAAAA') AND strpos(data, %(text)s) > 0))
     ORDER BY id DESC LIMIT %(limit)s
     """
 
@@ -120,7 +125,9 @@ EVENTS_OF_STATE: LiteralString = """
         AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
         AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
         AND (%(text)s::text IS NULL OR strpos(key, %(text)s) > 0 OR strpos(job_id, %(text)s) > 0
-            OR strpos(type, %(text)s) > 0 OR strpos(outputs, %(text)s) > 0 OR strpos(data, %(text)s) > 0)
+            OR strpos(type, %(text)s) > 0
+            OR (NOT starts_with(outputs, 'gAAAA') AND strpos(outputs, %(text)s) > 0)
+            OR (NOT starts_with(data, 'gAAAA') AND strpos(data, %(text)s) > 0))
     ORDER BY id DESC LIMIT %(limit)s
     """
 

@@ -2,14 +2,17 @@
 
 from datetime import datetime
 from hashlib import blake2b
+from typing import LiteralString
 
 from receiver.clock import from_text
 from receiver.store.postgres.connection import Connection
 
 # Other applications may share the database, and its advisory locks.
 _OURS = 0x72656376
-# The server has room for some thousand locks, and a delivery may speak of as many jobs.
-_COUNT = 2**12
+# The server has room for some thousand locks, and a delivery may speak of as many jobs: one that needs more than
+# these has the only other lock for itself, which everybody else shares.
+_MOST = 256
+_EVERYTHING = -1
 
 
 def lock(db: Connection, *names: str) -> datetime:
@@ -19,13 +22,11 @@ def lock(db: Connection, *names: str) -> datetime:
     no two transactions wait for each other.
     """
     numbers = sorted({_number(name) for name in names})
-    [row] = db.execute(
-        """
-        SELECT date_trunc('milliseconds', clock_timestamp()) AS now
-        FROM (SELECT count(pg_advisory_xact_lock(%s, number)) FROM unnest(%s::integer[]) AS number) AS locked
-        """,
-        (_OURS, numbers),
-    ).fetchall()
+    if len(numbers) > _MOST:
+        rows = db.execute(_LOCK_EVERYTHING, (_OURS, _EVERYTHING)).fetchall()
+    else:
+        rows = db.execute(_LOCK, (_OURS, _EVERYTHING, _OURS, numbers)).fetchall()
+    [row] = rows
     return from_text(row["now"])
 
 
@@ -39,5 +40,17 @@ def job_lock(source: str, job_id: str) -> str:
     return f"job {source} {job_id}"
 
 
+_LOCK: LiteralString = """
+    WITH shared AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%s, %s)),
+    locked AS MATERIALIZED (
+        SELECT pg_advisory_xact_lock(%s, number) FROM shared CROSS JOIN unnest(%s::integer[]) AS number)
+    SELECT date_trunc('milliseconds', clock_timestamp()) AS now FROM (SELECT count(*) FROM locked) AS counted
+    """
+_LOCK_EVERYTHING: LiteralString = """
+    WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s, %s))
+    SELECT date_trunc('milliseconds', clock_timestamp()) AS now FROM (SELECT count(*) FROM locked) AS counted
+    """
+
+
 def _number(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=4).digest()) % _COUNT
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=4).digest()) >> 1

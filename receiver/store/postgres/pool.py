@@ -19,6 +19,7 @@ from receiver import signals
 from receiver.errors import StoreUnavailable
 from receiver.signals import announce
 from receiver.store.postgres.connection import Address, Connection
+from receiver.store.sealing import UNSEALED, Seal
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -35,11 +36,16 @@ _LOST_A_RACE = (errors.DeadlockDetected, errors.SerializationFailure, errors.Uni
 class Pool:
     """Opens connections as they are needed, in the thread that needs one, so that nothing crosses a fork."""
 
-    def __init__(self, address: Address, *, timeout: timedelta) -> None:
+    def __init__(self, address: Address, *, timeout: timedelta, seal: Seal = UNSEALED) -> None:
         self._address = address
+        self.seal = seal
         self._timeout = timeout.total_seconds()
         self._idle: deque[Connection] = deque()
         self._places = threading.BoundedSemaphore(_SIZE)
+
+    def without_keys(self) -> "Pool":
+        """Another one, to the same database, whose rows come as they are kept."""
+        return Pool(self._address, timeout=timedelta(seconds=self._timeout))
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -47,8 +53,8 @@ class Pool:
             while True:
                 self._idle.pop().close()
 
-    def run(self, work: Work[T]) -> T:
-        """Do the work in a transaction and return its result once that is durable.
+    def run(self, work: Work[T], *, deadline: float | None = None) -> T:
+        """Do the work in a transaction and return its result once that is durable; by default in the usual time.
 
         Work that lost a race against another node's is done again from the start.
 
@@ -60,7 +66,7 @@ class Pool:
         Raises:
             StoreUnavailable: it could not be committed in time; nothing of it is stored, but for that case.
         """
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self._timeout if deadline is None else deadline
         for attempt in range(1, _TRIES + 1):
             try:
                 began = time.monotonic()
@@ -153,6 +159,7 @@ class Pool:
                 db, idle = self._address.connect(timeout=deadline - time.monotonic()), False
                 # Without a handler, notifications that a pooler lets through to us would be kept for ever.
                 db.add_notify_handler(lambda notify: None)
+                db.set_seal(self.seal)
             db.deadline = deadline + _GRACE
             try:
                 return db, first(db)

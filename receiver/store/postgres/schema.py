@@ -389,6 +389,15 @@ _FIND_FOR_PEOPLE: Sequence[LiteralString] = (
 
 _TRACE_EVENTS: Sequence[LiteralString] = ("ALTER TABLE events ADD COLUMN traceparent text",)
 
+_SEAL_ROWS: Sequence[LiteralString] = (
+    """
+    CREATE TABLE seals (                        -- one row for each key that may have sealed something
+        proof text PRIMARY KEY,
+        made_at timestamptz NOT NULL
+    )
+    """,
+)
+
 MIGRATIONS = (
     Migration("create_tables", _CREATE_TABLES),
     Migration("open_to_people", _OPEN_TO_PEOPLE),
@@ -398,4 +407,5 @@ MIGRATIONS = (
     Migration("learn_job_times", _LEARN_JOB_TIMES),
     Migration("find_for_people", _FIND_FOR_PEOPLE),
     Migration("trace_events", _TRACE_EVENTS),
+    Migration("seal_rows", _SEAL_ROWS),
 )

@@ -1,15 +1,13 @@
 """The questions of `Store`, answered by PostgreSQL. Writing is done by the functions of the modules beside this one."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
 
 from receiver.clock import from_text
-from receiver.errors import StoreUnavailable
+from receiver.errors import ConfigError, StoreUnavailable
 from receiver.models import (
     Alert,
     Budget,
@@ -24,13 +22,11 @@ from receiver.models import (
     KeySet,
     Limits,
     Listed,
-    Origin,
     Role,
     Schedule,
     Scope,
     State,
     Token,
-    Trust,
 )
 from receiver.outcomes import Outcome
 from receiver.store.base import (
@@ -45,19 +41,17 @@ from receiver.store.base import (
     Record,
     Refusal,
     RefusalFilter,
+    Resealed,
     Row,
     Selection,
     Store,
-    Verdict,
 )
 from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
 from receiver.store.postgres import (
     access,
     alerts,
     budgets,
-    deliveries,
     dispatches,
-    events,
     figures,
     holds,
     integrity,
@@ -69,13 +63,18 @@ from receiver.store.postgres import (
     queued,
     retention,
     schema,
+    sealed,
     turns,
 )
 from receiver.store.postgres.bell import Bell
 from receiver.store.postgres.connection import Address, Connection
 from receiver.store.postgres.locks import job_lock, lock
 from receiver.store.postgres.pool import Pool
+from receiver.store.postgres.quarantine import quarantine
+from receiver.store.postgres.receiving import PostgresLedger, locks_for
 from receiver.store.postgres.tables import refuse_unfinished_copy
+from receiver.store.postgres.writer import Writer
+from receiver.store.receiving import Bounds, receive
 from receiver.store.rows import (
     alert_of,
     delivery_row,
@@ -89,6 +88,7 @@ from receiver.store.rows import (
     shown,
     token_of,
 )
+from receiver.store.sealing import UNSEALED, Seal
 
 
 class PostgresStore(Store):
@@ -108,15 +108,21 @@ class PostgresStore(Store):
         timeout: timedelta = timedelta(seconds=5),
         max_hints: int = 1000,
         max_hint_body: int = 2**16,
+        seal: Seal = UNSEALED,
+        gather: Callable[[], object] = lambda: None,
     ) -> None:
-        self._max_hints = max_hints
-        self._max_hint_body = max_hint_body
+        """`gather` is called before each commit, to let other threads hand over what can share it."""
+        self._bounds = Bounds(max_hints=max_hints, max_hint_body=max_hint_body)
         address = Address(url)
-        self._pool = Pool(address, timeout=timeout)
+        self._pool = Pool(address, timeout=timeout, seal=seal)
+        self._writer = Writer(self._pool, timeout=timeout.total_seconds(), gather=gather)
         self._partitions = partitions.Partitions(self._pool)
         self._bell = Bell(self._pool.listen, self._pool.notify)
         try:
             self._open(url)
+        except ConfigError:
+            self.close()
+            raise
         except StoreUnavailable as error:
             self.close()
             raise StoreUnavailable(f"the store at {address} cannot be opened: {error}") from error
@@ -128,71 +134,32 @@ class PostgresStore(Store):
         elif schema.pending(applied):
             raise StoreUnavailable("an older Receiver made its tables; run `receiver migrate` on one node")
         self._pool.run(refuse_unfinished_copy)
+        self._pool.run(sealed.note_key)
 
     # A delivery comes in
 
     def receive(self, record: Record) -> Receipt:
         self._partitions.prepare(record.delivery.received_at)
         try:
-            receipt = self._pool.run(lambda db: self._receive(db, record))
+            return self._writer.run_together(self._receive, record, told=self._wake_for)
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, psycopg.errors.CheckViolation):
                 raise
             # Another node has dropped the partition.
             self._partitions.forget()
             self._partitions.prepare(record.delivery.received_at)
-            receipt = self._pool.run(lambda db: self._receive(db, record))
-        if receipt.events:
+            return self._writer.run_together(self._receive, record, told=self._wake_for)
+
+    def _wake_for(self, receipts: Sequence[Receipt]) -> None:
+        if any(receipt.events for receipt in receipts):
             self.wake()
-        return receipt
 
-    def _receive(self, db: Connection, record: Record) -> Receipt:
-        source = record.delivery.source
-        fingerprint = None
-        names = [
-            f"event {event.source} {event.key}" if event.job_id is None else job_lock(event.source, event.job_id)
-            for event in record.events
-        ]
-        if record.verdict is not Verdict.RECORDED or not record.events:
-            fingerprint = hashlib.sha256(record.delivery.body).hexdigest()
-            names += [f"hints {source}" if record.trust is Trust.HINT else f"fingerprint {source} {fingerprint}"]
-        now = lock(db, *names)
-        if fingerprint is not None:
-            receipt = self._keep_unproven(db, record, fingerprint, now)
-        else:
-            receipt = _record(db, record, now)
-        if record.intent is not None:
-            intents.fulfil(db, record.intent, record.events)
-        return receipt
-
-    def _keep_unproven(self, db: Connection, record: Record, fingerprint: str, now: datetime) -> Receipt:
-        """Keep a hint, an unreadable body or one without events, told apart by its bytes; a hint makes its jobs due."""
-        source, hint = record.delivery.source, record.trust is Trust.HINT
-        known = deliveries.counted_by_fingerprint(db, source, fingerprint, now)
-        if known is None:
-            delivery_id = deliveries.insert_delivery(db, self._bounded(record), now)
-            deliveries.insert_fingerprint(db, source, fingerprint, delivery_id, record.delivery.received_at)
-        else:
-            delivery_id = known
-        if hint:
-            deliveries.bound_hints(db, source, self._max_hints)
-        origin, turned_away = Origin.HINT if hint else Origin.EVENT, 0
-        for event in record.events:
-            if event.job_id is not None and event.kind is not None:
-                schedule = record.schedules[event.kind]
-                ended = event.status is not None and event.status.terminal
-                turned_away += not jobs.make_due(
-                    db, event.source, event.job_id, event.kind, schedule, origin, self._max_hints, now, ended=ended
-                )
-        return Receipt(delivery_id=delivery_id, repeated=known is not None, turned_away=turned_away)
-
-    def _bounded(self, record: Record) -> Record:
-        if record.trust is not Trust.HINT:
-            return record
-        return replace(record, delivery=replace(record.delivery, body=record.delivery.body[: self._max_hint_body]))
+    def _receive(self, db: Connection, records: Sequence[Record]) -> list[Receipt]:
+        now = lock(db, *locks_for(records))
+        return receive(PostgresLedger(db, now), records, self._bounds)
 
     def quarantine(self, refusals: Sequence[Refusal], *, max_count: int) -> None:
-        self._pool.run(lambda db: deliveries.quarantine(db, refusals, max_count))
+        self._pool.run(lambda db: quarantine(db, refusals, max_count))
 
     def prove(self) -> None:
         self._pool.run(
@@ -530,7 +497,8 @@ class PostgresStore(Store):
         return lists.deliveries(self._look, wanted or DeliveryFilter(), limit, before)
 
     def refusal(self, refusal_id: int) -> Row | None:
-        return self._row(lists.REFUSAL, refusal_id)
+        rows = self._look(lists.REFUSAL, {"id": refusal_id})
+        return delivery_row(rows[0]) if rows else None
 
     def list_refusals(self, wanted: RefusalFilter | None = None, *, limit: int, before: int | None = None) -> Page:
         return lists.refusals(self._look, wanted or RefusalFilter(), limit, before)
@@ -602,7 +570,8 @@ class PostgresStore(Store):
     def keep_answer(self, token: str, key: str, *, status: int, body: str) -> None:
         self._pool.run(
             lambda db: db.execute(
-                "UPDATE answers SET status = %s, body = %s WHERE token = %s AND key = %s", (status, body, token, key)
+                "UPDATE answers SET status = %s, body = %s WHERE token = %s AND key = %s",
+                (status, db.seal.sealed(body), token, key),
             )
         )
 
@@ -655,6 +624,9 @@ class PostgresStore(Store):
     def count_by_minute(self, *, since: datetime) -> list[EventCount]:
         return figures.count_by_minute(self._pool.read, since)
 
+    def counted_since(self, *, since: datetime) -> datetime:
+        return figures.counted_since(self._pool.read, since)
+
     def spending(self, *, since: datetime) -> list[Spending]:
         return figures.spending(self._pool.read, since)
 
@@ -687,6 +659,14 @@ class PostgresStore(Store):
     def prune(self, what: Prunable, *, older_than: timedelta, dry_run: bool = False) -> Iterator[int]:
         return retention.prune(self._pool, self._partitions, what, older_than, dry_run=dry_run)
 
+    # What is private is sealed
+
+    def require_keys(self) -> None:
+        self._pool.run(sealed.require_keys)
+
+    def reseal(self, *, unseal: bool = False) -> Iterator[Resealed]:
+        return sealed.reseal_all(self._pool, unseal=unseal)
+
     # Between processes
 
     def claim_turn(self, name: str, *, every: timedelta) -> bool:
@@ -714,26 +694,3 @@ class PostgresStore(Store):
 
     def _shown(self, statement: LiteralString, values: Mapping[str, Any]) -> list[Row]:
         return [shown(row) for row in self._pool.read(statement, values, patient=True)]
-
-
-def _record(db: Connection, record: Record, now: datetime) -> Receipt:
-    """Store the events that are new, and count the delivery on the first if none is."""
-    known = events.known_events(db, record.events)
-    for event, row in zip(record.events, known, strict=True):
-        if row is not None:
-            events.seen_again(db, row["id"], record.delivery.via, now)
-            events.close_job(db, event, now)
-    new = [event for event, row in zip(record.events, known, strict=True) if row is None]
-    if not new:
-        # A batch's own event is its last; those of its clips may have come in on their own before.
-        first = next(row for row in reversed(known) if row is not None)
-        deliveries.count_again(db, first["delivery_id"], first["delivered_at"], now)
-        return Receipt(delivery_id=first["delivery_id"], repeated=True)
-    delivery_id = deliveries.insert_delivery(db, record, now)
-    stored = [events.store_event(db, event, record, delivery_id, now) for event in new]
-    return Receipt(
-        delivery_id=delivery_id,
-        repeated=False,
-        events=tuple(event for event, _ in stored),
-        unknown_statuses=tuple(event for event, first_seen in stored if first_seen),
-    )

@@ -6,10 +6,13 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from receiver.clock import from_text
 from receiver.errors import ConfigError
+from receiver.store.sealing import UNSEALED, Seal
 
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
 _LONGEST_SWITCH = 5.0
@@ -18,7 +21,27 @@ _ROWS_AT_ONCE = 32
 _STATEMENTS_KEPT = 256
 
 
-def connect(path: Path) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """One that knows how to seal. What its rows have sealed, it opens."""
+
+    seal = UNSEALED
+
+    def set_seal(self, seal: Seal) -> None:
+        """Seal and open with these keys."""
+        self.seal = seal
+        # Without keys there is nothing to open, and rows come as fast as SQLite gives them.
+        self.row_factory = partial(_opened, seal) if seal else sqlite3.Row
+
+
+def _opened(seal: Seal, cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> sqlite3.Row:
+    row = sqlite3.Row(cursor, values)
+    opened = seal.opened(dict(row))
+    if not opened:
+        return row
+    return sqlite3.Row(cursor, tuple(opened.get(name, value) for name, value in zip(row.keys(), values, strict=True)))
+
+
+def connect(path: Path, seal: Seal = UNSEALED) -> Connection:
     # What providers send is nobody else's business; the WAL gets the same mode. Only ever a new file is opened here:
     # to close any descriptor of a database in use drops all the locks this process holds on it (POSIX), and another
     # process would then take itself for the last one and delete the WAL.
@@ -26,9 +49,14 @@ def connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     # Threads share it, one at a time; `isolation_level=None` leaves every BEGIN to us.
     connection = sqlite3.connect(
-        path, timeout=0.1, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
+        path,
+        timeout=0.1,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS_KEPT,
+        factory=Connection,
     )
-    connection.row_factory = sqlite3.Row
+    connection.set_seal(seal)
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
         _switch_to_wal(connection)

@@ -82,33 +82,34 @@ def webhook_health(read: Read, sources: Iterable[str]) -> list[WebhookHealth]:
         SELECT source, verdict, received_at FROM deliveries
         WHERE id IN (
             SELECT max(id) FROM deliveries
-            WHERE via = 'webhook' AND id > (SELECT coalesce(max(id), 0) - :most FROM deliveries) GROUP BY source)
-        """,
-        {"most": figures.NEWEST_DELIVERIES},
-    )
-    # Of a source whose neighbours are busy the last webhook may be older than that. Those that lead to polls are fewer.
-    indirect = read(
-        """
-        SELECT source, verdict, max(received_at) AS received_at
-        FROM (
-            SELECT * FROM (
-                SELECT source, verdict, received_at FROM deliveries
-                WHERE verdict = 'hint' AND via = 'webhook' ORDER BY id DESC LIMIT :most) AS hints
+            WHERE via = 'webhook' AND id > (SELECT coalesce(max(id), 0) - :most FROM deliveries) GROUP BY source
             UNION ALL
-            SELECT * FROM (
-                SELECT source, verdict, received_at FROM deliveries
-                WHERE verdict = 'incomplete' AND via = 'webhook' ORDER BY id DESC LIMIT :most) AS incomplete
-        ) AS indirect
-        GROUP BY source, verdict ORDER BY received_at
+            -- Of a source whose neighbours are busy the last may be older. Those that lead to polls are fewer, and what
+            -- is not `recorded` has an index of its own, which SQLite takes only where a statement says so.
+            SELECT max(id) FROM (
+                SELECT id, source FROM deliveries
+                WHERE verdict = 'hint' AND verdict <> 'recorded' AND via = 'webhook' ORDER BY id DESC LIMIT :most)
+            GROUP BY source
+            UNION ALL
+            SELECT max(id) FROM (
+                SELECT id, source FROM deliveries
+                WHERE verdict = 'incomplete' AND verdict <> 'recorded' AND via = 'webhook'
+                ORDER BY id DESC LIMIT :most)
+            GROUP BY source)
+        ORDER BY id
         """,
         {"most": figures.NEWEST_DELIVERIES},
     )
-    newest = {row["source"]: row for row in [*indirect, *last]}
-    ends = _newest_ends(read)
+    newest = {row["source"]: row for row in last}
+    sources = list(sources)
+    # Those that are busy are judged by very few of the newest events.
+    ends = _newest_ends(read, figures.NEWEST_EVENTS // 10)
+    if any(len(ends[source]) < figures.NEWEST_ENDS for source in sources):
+        ends = _newest_ends(read, figures.NEWEST_EVENTS)
     return [figures.health_of(source, _ends_of(read, source, ends[source]), newest.get(source)) for source in sources]
 
 
-def _newest_ends(read: Read) -> defaultdict[str, list[sqlite3.Row]]:
+def _newest_ends(read: Read, most: int) -> defaultdict[str, list[sqlite3.Row]]:
     """The ends of jobs among the newest events, newest first, by source."""
     rows = read(
         """
@@ -118,7 +119,7 @@ def _newest_ends(read: Read) -> defaultdict[str, list[sqlite3.Row]]:
             AND job_id IS NOT NULL AND standing IN ('current', 'correction')
         ORDER BY id DESC
         """,
-        {"most": figures.NEWEST_EVENTS},
+        {"most": most},
     )
     ends: defaultdict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in rows:
@@ -162,13 +163,17 @@ def count_refused(read: Read, since: datetime) -> list[Refused]:
 def count_by_minute(read: Read, since: datetime) -> list[EventCount]:
     rows = read(
         """
-        SELECT substr(recorded_at, 1, 16) || ':00.000Z' AS minute, source, status, count(*) AS count
-        FROM (SELECT recorded_at, source, status FROM events ORDER BY id DESC LIMIT :most) AS newest
-        WHERE recorded_at >= :since GROUP BY minute, source, status ORDER BY minute, source, status
+        SELECT substr(recorded_at, 1, 16) || ':00.000Z' AS minute, source, status, count(*) AS count FROM events
+        WHERE id > (SELECT coalesce(max(id), 0) - :most FROM events) AND recorded_at >= :since
+        GROUP BY minute, source, status ORDER BY minute, source, status
         """,
         {"since": to_text(since), "most": figures.NEWEST_COUNTED},
     )
     return [figures.event_count_of(row) for row in rows]
+
+
+def counted_since(read: Read, since: datetime) -> datetime:
+    return _reached(read, figures.NEWEST_COUNTED, since)
 
 
 def spending(read: Read, since: datetime) -> list[Spending]:
@@ -186,8 +191,19 @@ def spending(read: Read, since: datetime) -> list[Spending]:
 
 
 def spending_since(read: Read, since: datetime) -> datetime:
+    return _reached(read, figures.NEWEST_EVENTS, since)
+
+
+def _reached(read: Read, most: int, since: datetime) -> datetime:
+    """That moment, or the one of the first of the newest events, if that is later and there are older ones."""
     first = read(
-        "SELECT recorded_at FROM events ORDER BY id DESC LIMIT 1 OFFSET :most", {"most": figures.NEWEST_EVENTS - 1}
+        """
+        SELECT recorded_at FROM events
+        WHERE id > (SELECT max(id) - :most FROM events)
+            AND EXISTS (SELECT 1 FROM events WHERE id <= (SELECT max(id) - :most FROM events))
+        ORDER BY id LIMIT 1
+        """,
+        {"most": most},
     )
     return max(since, from_text(first[0]["recorded_at"])) if first else since
 

@@ -7,19 +7,20 @@ from datetime import timedelta
 from typing import Any
 
 from receiver.clock import to_text
+from receiver.errors import KeyMissing
 from receiver.models import Created, Event, Intent, Job, Schedule
 from receiver.store.rows import job_of, merged, object_text
 from receiver.store.sqlite.budgets import spend
-from receiver.store.sqlite.connection import now_in
+from receiver.store.sqlite.connection import Connection, now_in
 from receiver.store.sqlite.jobs import job_row, track
 
 
-def intend(db: sqlite3.Connection, source: str, kind: str, metadata: Mapping[str, Any]) -> Intent:
+def intend(db: Connection, source: str, kind: str, metadata: Mapping[str, Any]) -> Intent:
     now = now_in(db)
     intent = Intent(id=secrets.token_hex(11), source=source, kind=kind, metadata=metadata, created_at=now)
     db.execute(
         "INSERT INTO intents (id, source, kind, metadata, created_at) VALUES (?, ?, ?, ?, ?)",
-        (intent.id, source, kind, object_text(metadata), to_text(now)),
+        (intent.id, source, kind, db.seal.sealed(object_text(metadata)), to_text(now)),
     )
     # Polls forget what their budget no longer counts; a source may see none for long. No budget's span is longer.
     db.execute("DELETE FROM requests WHERE source = ? AND sent_at <= ?", (source, to_text(now - timedelta(hours=1))))
@@ -27,9 +28,7 @@ def intend(db: sqlite3.Connection, source: str, kind: str, metadata: Mapping[str
     return intent
 
 
-def settle(
-    db: sqlite3.Connection, intent: Intent, created: Sequence[Created], schedules: Mapping[str, Schedule]
-) -> list[Job]:
+def settle(db: Connection, intent: Intent, created: Sequence[Created], schedules: Mapping[str, Schedule]) -> list[Job]:
     jobs = []
     for job in created:
         track(
@@ -47,7 +46,7 @@ def settle(
     return jobs
 
 
-def fulfil(db: sqlite3.Connection, intent_id: str, events: Sequence[Event]) -> None:
+def fulfil(db: Connection, intent_id: str, events: Sequence[Event]) -> None:
     """Give the intent's metadata to the jobs that its callback speaks of, should the answer not have come yet.
 
     Once the job that was asked for is known, the intent is dropped.
@@ -59,10 +58,12 @@ def fulfil(db: sqlite3.Connection, intent_id: str, events: Sequence[Event]) -> N
         job = job_row(db, event.source, event.job_id) if event.job_id is not None else None
         if job is None:
             continue
-        db.execute(
-            "UPDATE jobs SET metadata = ?, origin = 'track' WHERE id = ?",
-            (merged(row["metadata"], job["metadata"]), job["id"]),
-        )
+        try:
+            metadata = db.seal.sealed(merged(row["metadata"], job["metadata"]))
+        except KeyMissing:
+            # What came in is taken in all the same; the intent stays for when its key is there.
+            return
+        db.execute("UPDATE jobs SET metadata = ?, origin = 'track' WHERE id = ?", (metadata, job["id"]))
         if event.kind == row["kind"]:
             withdraw(db, intent_id)
 

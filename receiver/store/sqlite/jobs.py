@@ -12,7 +12,7 @@ from receiver.store.base import PollResult
 from receiver.store.rows import job_of, job_values, merged, object_text, poll_values
 from receiver.store.rules import UNTIL_ASKED
 from receiver.store.sqlite.budgets import requests_left, spend
-from receiver.store.sqlite.connection import insert_rows, now_in
+from receiver.store.sqlite.connection import Connection, insert_rows, now_in
 from receiver.store.sqlite.holds import source_paused
 
 
@@ -35,15 +35,6 @@ def job_row(db: sqlite3.Connection, source: str, job_id: str) -> sqlite3.Row | N
     return row
 
 
-def new_job(
-    source: str, job_id: str, kind: str, schedule: Schedule, origin: Origin, now: datetime, **more: Any
-) -> dict[str, object]:
-    """The row of a job that is heard of for the first time."""
-    values = job_values(source, job_id, kind, schedule, origin, now, **more)
-    at = values.pop("now")
-    return {**values, "created_at": at, "updated_at": at}
-
-
 def insert_jobs(db: sqlite3.Connection, rows: Sequence[Mapping[str, object]]) -> None:
     insert_rows(db, "jobs", rows)
 
@@ -53,13 +44,13 @@ def take_listed(db: sqlite3.Connection, source: str, listed: Listed, schedule: S
         return False
     # It may wait long for its first poll, and has its own time from then on.
     patient = replace(schedule, first=timedelta(0), deadline=schedule.deadline + UNTIL_ASKED)
-    job = new_job(source, listed.job_id, listed.kind, patient, Origin.LISTED, now_in(db), reference=listed.reference)
+    job = job_values(source, listed.job_id, listed.kind, patient, Origin.LISTED, now_in(db), reference=listed.reference)
     insert_jobs(db, [job])
     return True
 
 
 def track(
-    db: sqlite3.Connection,
+    db: Connection,
     source: str,
     job_id: str,
     *,
@@ -70,15 +61,17 @@ def track(
 ) -> bool:
     now, known = now_in(db), job_row(db, source, job_id)
     if known is None:
-        job = new_job(source, job_id, kind, schedule, Origin.TRACK, now, metadata=metadata, reference=reference)
+        own = db.seal.sealed(object_text(metadata))
+        job = job_values(source, job_id, kind, schedule, Origin.TRACK, now, metadata=own, reference=reference)
         insert_jobs(db, [job])
         return True
+    own = db.seal.sealed(merged(known["metadata"], object_text(metadata)))
     db.execute(
         """
         UPDATE jobs SET kind = ?, metadata = ?, reference = coalesce(?, reference), origin = 'track', updated_at = ?
         WHERE id = ?
         """,
-        (kind, merged(known["metadata"], object_text(metadata)), reference, to_text(now), known["id"]),
+        (kind, own, reference, to_text(now), known["id"]),
     )
     if Status(known["status"]).ours:
         open_again(db, known["id"], schedule, now)

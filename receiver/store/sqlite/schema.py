@@ -90,6 +90,13 @@ def trace_events(db: Database) -> None:
     db.execute("ALTER TABLE events ADD COLUMN traceparent TEXT")
 
 
+@migrations()
+def seal_rows(db: Database) -> None:
+    """Which keys have sealed something."""
+    # One row for each key that may have sealed something.
+    db.execute("CREATE TABLE seals (proof TEXT PRIMARY KEY, made_at TEXT NOT NULL) STRICT")
+
+
 def migrate(db: Database) -> None:
     """Bring the tables up to date. Safe to run from every process at once.
 

@@ -46,11 +46,13 @@ from receiver.store.base import (
     Record,
     Refusal,
     RefusalFilter,
+    Resealed,
     Row,
     Selection,
     Store,
 )
 from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
+from receiver.store.receiving import Bounds, receive
 from receiver.store.rows import (
     alert_of,
     delivery_row,
@@ -66,6 +68,7 @@ from receiver.store.rows import (
     shown,
     token_of,
 )
+from receiver.store.sealing import UNSEALED, Seal
 from receiver.store.sqlite import (
     access,
     alerts,
@@ -80,12 +83,13 @@ from receiver.store.sqlite import (
     lists,
     queued,
     retention,
+    sealed,
     turns,
 )
 from receiver.store.sqlite.bell import Bell
-from receiver.store.sqlite.connection import connect, now_in, refuse_network_file_system
+from receiver.store.sqlite.connection import Connection, connect, now_in, refuse_network_file_system
 from receiver.store.sqlite.quarantine import quarantine
-from receiver.store.sqlite.receiving import Bounds, receive
+from receiver.store.sqlite.receiving import SQLiteLedger
 from receiver.store.sqlite.schema import migrate
 from receiver.store.sqlite.tables import refuse_unfinished_copy
 from receiver.store.sqlite.writer import Writer
@@ -105,6 +109,7 @@ class SQLiteStore(Store):
         timeout: timedelta = timedelta(seconds=5),
         max_hints: int = 1000,
         max_hint_body: int = 2**16,
+        seal: Seal = UNSEALED,
         gather: Callable[[], object] = lambda: None,
     ) -> None:
         """`gather` is called before each commit, to let other threads hand over what can share it."""
@@ -113,11 +118,12 @@ class SQLiteStore(Store):
         self._bounds = Bounds(max_hints=max_hints, max_hint_body=max_hint_body)
         try:
             with contextlib.ExitStack() as opened:
-                self._reader = opened.enter_context(contextlib.closing(connect(path)))
+                self._reader = opened.enter_context(contextlib.closing(connect(path, seal)))
                 migrate(Database(self._reader))
                 refuse_unfinished_copy(self._reader)
+                sealed.note_key(self._reader)
                 self._reading = threading.Lock()
-                writing = opened.enter_context(contextlib.closing(connect(path)))
+                writing = opened.enter_context(contextlib.closing(connect(path, seal)))
                 self._writer = Writer(
                     writing,
                     path.with_name(f"{path.name}-lock"),
@@ -138,8 +144,8 @@ class SQLiteStore(Store):
         if any(receipt.events for receipt in receipts):
             self.wake()
 
-    def _receive(self, db: sqlite3.Connection, records: Sequence[Record]) -> list[Receipt]:
-        return receive(db, records, self._bounds)
+    def _receive(self, db: Connection, records: Sequence[Record]) -> list[Receipt]:
+        return receive(SQLiteLedger(db), records, self._bounds)
 
     def quarantine(self, refusals: Sequence[Refusal], *, max_count: int) -> None:
         self._writer.run(lambda db: quarantine(db, refusals, max_count))
@@ -544,7 +550,8 @@ class SQLiteStore(Store):
         return lists.deliveries(self._read, wanted or DeliveryFilter(), limit, before)
 
     def refusal(self, refusal_id: int) -> Row | None:
-        return self._row(lists.REFUSAL, refusal_id)
+        rows = self._read(lists.REFUSAL, {"id": refusal_id})
+        return delivery_row(dict(rows[0])) if rows else None
 
     def list_refusals(self, wanted: RefusalFilter | None = None, *, limit: int, before: int | None = None) -> Page:
         return lists.refusals(self._read, wanted or RefusalFilter(), limit, before)
@@ -617,7 +624,8 @@ class SQLiteStore(Store):
     def keep_answer(self, token: str, key: str, *, status: int, body: str) -> None:
         self._writer.run(
             lambda db: db.execute(
-                "UPDATE answers SET status = ?, body = ? WHERE token = ? AND key = ?", (status, body, token, key)
+                "UPDATE answers SET status = ?, body = ? WHERE token = ? AND key = ?",
+                (status, db.seal.sealed(body), token, key),
             )
         )
 
@@ -664,6 +672,9 @@ class SQLiteStore(Store):
     def count_by_minute(self, *, since: datetime) -> list[EventCount]:
         return figures.count_by_minute(self._read, since)
 
+    def counted_since(self, *, since: datetime) -> datetime:
+        return figures.counted_since(self._read, since)
+
     def spending(self, *, since: datetime) -> list[Spending]:
         return figures.spending(self._read, since)
 
@@ -695,6 +706,15 @@ class SQLiteStore(Store):
 
     def prune(self, what: Prunable, *, older_than: timedelta, dry_run: bool = False) -> Iterator[int]:
         return retention.prune(self._read, self._writer, what, older_than, dry_run=dry_run)
+
+    # What is private is sealed
+
+    def require_keys(self) -> None:
+        with self._reading:
+            sealed.require_keys(self._reader)
+
+    def reseal(self, *, unseal: bool = False) -> Iterator[Resealed]:
+        return sealed.reseal_all(self._path, self._writer, self._reader.seal, unseal=unseal)
 
     # Between processes
 

@@ -1,0 +1,110 @@
+"""Which keys a file needs, and sealing it anew."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from receiver.clock import to_text
+from receiver.errors import ConfigError, KeyMissing
+from receiver.store.base import Resealed
+from receiver.store.resealing import Part, Values, reseal
+from receiver.store.sealing import NO_KEYS, Seal
+from receiver.store.sqlite.connection import Connection, connect, now_in
+from receiver.store.sqlite.writer import Writer
+
+
+def note_key(db: Connection) -> None:
+    """Note that the first key seals from now on.
+
+    Raises:
+        ConfigError: there is no key, and others have sealed.
+    """
+    proofs = _proofs(db)
+    if not db.seal and proofs:
+        raise ConfigError(NO_KEYS)
+    if db.seal and not any(db.seal.opens(proof, first=True) for proof in proofs):
+        db.execute("INSERT INTO seals (proof, made_at) VALUES (?, ?)", (db.seal.proof(), to_text(now_in(db))))
+
+
+def require_keys(db: Connection) -> None:
+    """See that there is each key that has sealed.
+
+    Raises:
+        KeyMissing: there is not.
+    """
+    if any(db.seal.opens(proof) is None for proof in _proofs(db)):
+        raise KeyMissing
+
+
+def reseal_all(path: Path, writer: Writer, seal: Seal, *, unseal: bool) -> Iterator[Resealed]:
+    """Seal everything anew. What another key has sealed is noted no more once nothing is left of it."""
+    unopened = 0
+    # One without the keys: it reads what is sealed as it is kept.
+    with closing(connect(path)) as plain:
+
+        def read(statement: str, values: Values) -> list[dict[str, Any]]:
+            return [dict(row) for row in plain.execute(statement, values)]
+
+        for done in reseal(_PARTS, read, _writing(writer), seal, unseal=unseal):
+            unopened += done.unopened
+            yield done
+    if not unopened:
+        writer.run(lambda db: _forget_keys(db, unseal=unseal))
+
+
+def _writing(writer: Writer) -> Callable[[str, Sequence[Values]], int]:
+    return lambda statement, rows: writer.run(lambda db: db.executemany(statement, rows).rowcount)
+
+
+def _proofs(db: sqlite3.Connection) -> list[str]:
+    return [row["proof"] for row in db.execute("SELECT proof FROM seals")]
+
+
+def _forget_keys(db: Connection, *, unseal: bool) -> None:
+    gone = [proof for proof in _proofs(db) if unseal or db.seal.opens(proof, first=True) is None]
+    db.executemany("DELETE FROM seals WHERE proof = ?", [(proof,) for proof in gone])
+
+
+_PARTS = (
+    Part(
+        "deliveries",
+        "SELECT id, headers, body FROM deliveries WHERE id > :after ORDER BY id LIMIT :limit",
+        """
+        UPDATE deliveries SET headers = :headers, body = :body
+        WHERE id = :id AND headers = :was_headers AND body = :was_body
+        """,
+    ),
+    Part(
+        "quarantine",
+        "SELECT id, headers, body FROM quarantine WHERE id > :after ORDER BY id LIMIT :limit",
+        """
+        UPDATE quarantine SET headers = :headers, body = :body
+        WHERE id = :id AND headers = :was_headers AND body = :was_body
+        """,
+    ),
+    Part(
+        "events",
+        "SELECT id, outputs, failure, data FROM events WHERE id > :after ORDER BY id LIMIT :limit",
+        """
+        UPDATE events SET outputs = :outputs, failure = :failure, data = :data
+        WHERE id = :id AND outputs = :was_outputs AND failure IS :was_failure AND data = :was_data
+        """,
+    ),
+    Part(
+        "jobs",
+        "SELECT id, metadata FROM jobs WHERE id > :after AND metadata <> '{}' ORDER BY id LIMIT :limit",
+        "UPDATE jobs SET metadata = :metadata WHERE id = :id AND metadata = :was_metadata",
+    ),
+    Part(
+        "intents",
+        "SELECT rowid AS id, metadata FROM intents WHERE rowid > :after ORDER BY rowid LIMIT :limit",
+        "UPDATE intents SET metadata = :metadata WHERE rowid = :id AND metadata = :was_metadata",
+    ),
+    Part(
+        "answers",
+        "SELECT rowid AS id, body FROM answers WHERE rowid > :after AND body IS NOT NULL ORDER BY rowid LIMIT :limit",
+        "UPDATE answers SET body = :body WHERE rowid = :id AND body = :was_body",
+    ),
+)
