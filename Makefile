@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PIP_CACHE_DIR := $(CURDIR)/build/pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers cover drill fuzz mutations cluster-test proof bench docs site format lock wheel clean
+.PHONY: help install demo test lint types layers cover drill fuzz mutations cluster-test proof audit bench docs site format lock wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +38,7 @@ cover: $(READY) ## Run the tests, with branch coverage
 
 drill: $(READY) ## Run the long drills, which take a quarter of an hour
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill
+	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill --ignore=tests/proof
 
 fuzz: $(READY) ## Look for inputs that break something, for a minute in each function, led by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3'
@@ -58,6 +58,11 @@ proof: $(READY) ## Show in drills that nothing is lost, and write their figures 
 	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill tests/proof \
 		--junit-xml=build/proof.xml || status=$$?; \
 	$(BIN)/python -m tests.proof.report build/proof.xml > build/proof.md && cat build/proof.md && exit $$status
+
+audit: ## Ask whether a pinned dependency has a known hole, which takes the network
+	@$(PYTHON) -m venv build/audit
+	@build/audit/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10'
+	@build/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement requirements.lock
 
 bench: $(READY) ## Measure speed, side by side with others, in under ten minutes
 	@$(BIN)/python -m bench

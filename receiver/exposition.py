@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -30,9 +31,21 @@ def exposition(store: Store, sources: Mapping[str, Source], directory: Path | No
     """
     registry = CollectorRegistry()
     if directory is not None and directory.is_dir():
-        MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+        registry.register(_Counted(directory))
     registry.register(_Gauges(store, sources))
     return generate_latest(registry)
+
+
+class _Counted(Collector):
+    """What the processes of this node counted, as it was when this was made."""
+
+    def __init__(self, directory: Path) -> None:
+        # A process that starts meanwhile makes one file of those of others that ended.
+        with metrics.alone(directory):
+            self._families = list(MultiProcessCollector(None, path=str(directory)).collect())  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[MetricFamily]:
+        return self._families
 
 
 class _Gauges(Collector):

@@ -4,9 +4,14 @@ The processes of one node keep their counters as files in one folder, in the way
 mode. How many series there are depends on the configuration, not on what strangers send.
 """
 
+import fcntl
+import logging
 import os
+import re
+import struct
+import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,11 +23,18 @@ from receiver import clock, signals
 from receiver.models import Claim, Event, Status, Via
 from receiver.outcomes import Outcome
 
+_log = logging.getLogger(__name__)
+
 # Providers may name as many types as they like.
 _MOST_TYPES = 30
 _OTHER = "other"
 # No source can be called so.
 _UNKNOWN = "-"
+_FILE = re.compile(r"(counter|histogram|summary|gauge_live\w*)_(\d+)\.db")
+# Of processes that ended, added up; no process has this for its id.
+_ENDED = "0"
+_PATIENCE = 1.0
+_LOOK_EVERY = 0.01
 
 
 class Type(StrEnum):
@@ -264,6 +276,13 @@ def observe(directory: Path | None) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # prometheus-client decides by it as it is imported.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    # Whoever adds files sees to those that nobody adds to any more: so there are never many.
+    try:
+        with alone(directory) as locked:
+            if locked:
+                _add_up_ended(directory)
+    except OSError as error:
+        _log.warning("the counters of processes that ended are not added up", extra={"error": str(error)})
     Counters().listen()
 
 
@@ -277,3 +296,77 @@ def shared(directory: Path | None) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="receiver-metrics-") as temporary:
         yield Path(temporary)
+
+
+# Files
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[bool]:
+    """Whether nobody else reads the folder's files or adds them up meanwhile; False if somebody keeps doing so."""
+    deadline = time.monotonic() + _PATIENCE
+    with open(directory / "lock", "a") as file:
+        locked = _locked(file.fileno())
+        while not locked and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY)
+            locked = _locked(file.fileno())
+        yield locked
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _add_up_ended(directory: Path) -> None:
+    """Make one file of each kind of those of processes that ended; what only live processes tell goes."""
+    ended: defaultdict[str, list[Path]] = defaultdict(list)
+    for file in directory.glob("*.db"):
+        named = _FILE.fullmatch(file.name)
+        if named is not None and named[2] != _ENDED and not _lives(int(named[2])):
+            ended[named[1]].append(file)
+    for kind, files in ended.items():
+        if kind.startswith("gauge"):
+            for file in files:
+                file.unlink()
+        else:
+            _add_up(files, directory / f"{kind}_{_ENDED}.db")
+
+
+def _add_up(files: Sequence[Path], total: Path) -> None:
+    from prometheus_client.mmap_dict import MmapedDict
+
+    kept: Any = MmapedDict  # which has no types
+    values: defaultdict[str, float] = defaultdict(float)
+    for file in [*files, *([total] if total.exists() else [])]:
+        try:
+            read = list(kept.read_all_values_from_file(file))
+        except (struct.error, RuntimeError, ValueError):
+            # Its process was killed as it made it, or it is damaged, which would keep all others from being read.
+            _log.warning("a file of counters cannot be read and is dropped", extra={"file": file.name})
+            continue
+        for key, value, *_ in read:
+            values[key] += value
+    made = total.with_suffix(".new")
+    made.unlink(missing_ok=True)
+    written = kept(made)
+    for key, value in values.items():
+        written.write_value(key, value, 0.0)
+    written.close()
+    # Should we die in between, the counters begin anew, which Prometheus knows how to read; twice as much it does not.
+    for file in files:
+        file.unlink()
+    made.replace(total)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

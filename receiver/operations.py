@@ -4,7 +4,8 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import chain
 
 from receiver.config import Config
 from receiver.errors import NotConfigured, ReceiverError, StoreUnavailable
@@ -208,6 +209,31 @@ def choose_named(
 def choose_dead(store: Store, selection: Selection) -> Chosen:
     """The dead letters of a selection."""
     return Chosen(named=False, counts=store.count_dead(selection), pages=_found(store, selection))
+
+
+def choose_left_over(store: Store, handler: str, *, handlers: Sequence[Handler], now: datetime) -> Chosen:
+    """What there still is of a handler that left the configuration: what waits for it, and its dead letters until now.
+
+    Raises:
+        NotConfigured: it did not.
+    """
+    if handler in {known.name for known in handlers}:
+        raise NotConfigured(f"{handler} is in the configuration: what waits for it will be run")
+    dead = Selection(handlers=(handler,), until=now)
+    count = store.waiting().get(handler, 0) + store.count_dead(dead).get(handler, 0)
+    pages = chain(_waiting(store, handler), _found(store, dead))
+    return Chosen(named=False, counts={handler: count} if count else {}, pages=pages)
+
+
+def _waiting(store: Store, handler: str) -> Iterator[Sequence[int]]:
+    wanted, before = DispatchFilter(handler=handler, state=State.PENDING), None
+    while True:
+        page = store.list_dispatches(wanted, limit=CHUNK, before=before)
+        if page.rows:
+            yield [row["id"] for row in page.rows]
+        if page.next is None:
+            return
+        before = page.next
 
 
 def _found(store: Store, selection: Selection) -> Iterator[Sequence[int]]:

@@ -76,6 +76,18 @@ def providers() -> str:
     )
 
 
+def ways_in() -> str:
+    """How results come in, and from which providers."""
+    adapters = sorted(plugins.providers().items())
+    rows = {
+        "signed webhooks, else polling": [n for n, a in adapters if a.sends_webhooks and a.polls and not _hints(a)],
+        "signed webhooks": [n for n, a in adapters if a.sends_webhooks and not a.polls],
+        "webhooks that are hints, and the polls they lead to": [n for n, a in adapters if a.polls and _hints(a)],
+        "polling": [n for n, a in adapters if not a.sends_webhooks],
+    }
+    return _table(["results come by", "providers"], [[way, _codes(names)] for way, names in rows.items()])
+
+
 def words() -> str:
     """For every provider that has jobs: what can be created, and its words for a status."""
     rows = [
@@ -173,6 +185,10 @@ def _trust(adapter: type[Provider]) -> str:
         return "hints: not signed" if adapter.verify is Provider.verify else "verified in its own way"
     headers = " or ".join(f"`{header}`" for header in adapter.scheme.headers)
     return f"signed in {headers}" if adapter.scheme.covers_body else f"hints: {headers} does not cover the body"
+
+
+def _hints(adapter: type[Provider]) -> bool:
+    return _trust(adapter).startswith("hints")
 
 
 def _lifetime(adapter: type[Provider]) -> str:

@@ -44,3 +44,11 @@ def store(database):
     opened = SQLiteStore(database)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy, so that nothing is left in the checkout."""
+    from tests.wheel import build
+
+    return build(tmp_path_factory.mktemp("wheel"))

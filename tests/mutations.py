@@ -153,6 +153,13 @@ MUTATIONS = [
         test="tests/test_logs.py::test_of_a_url_says_only_the_host",
     ),
     Mutation(
+        name="a key kept and shown in what a provider quotes",
+        file="receiver/masking.py",
+        old="            text = text.replace(secret, MASK)\n",
+        new="            pass\n",
+        test="tests/security/test_secrets.py::test_no_secret_is_kept_logged_or_shown[sqlite]",
+    ),
+    Mutation(
         name="an address checked, and then looked up again",
         file="receiver/outbound/network.py",
         old="        return _Stream(self._tcp.connect_tcp(addresses[-1], port, _left(timeout, at_most=_CONNECT)))\n",

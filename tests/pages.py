@@ -19,7 +19,32 @@ _AWAY = ("archive", "forward", "shop", "command", "notify", "publish")
 _CALL = r"receiver +[a-z-][^|&;#\n]*"
 # The account at each stand-in.
 API_KEY = "your-key"
-_SERVED = re.compile(r"receiver (serve|sandbox)\b|export |make |set -a")
+_EXPORT = "export "
+# The commands in the pages' blocks that no test runs as they stand, and why. All others are run.
+NOT_RUN = {
+    "python3 -m venv .venv && . .venv/bin/activate && pip install .": (
+        "it takes the network; the drill of tests/test_newcomer.py types it"
+    ),
+    "make install && . .venv/bin/activate": "the tests run in what it makes",
+    "make test": "it runs these tests",
+    "pip install pre-commit && pre-commit install": "it changes what git does in this checkout",
+    "receiver serve": "`Described.serving` starts it, and it goes on meanwhile",
+    "receiver sandbox --lost 0.2 --failed 0.1 --budget 60/min": "it goes on; tests/cli/test_sandbox.py starts one",
+    "celery -A receiver.engine.celery worker --hostname node1@%h --concurrency 8": "tests/engine starts such workers",
+    "celery -A receiver.engine.celery worker --hostname node2@%h --concurrency 2 --queues receiver.slow": "likewise",
+    "pipx install dist/ai_media_receiver-*.whl": "it takes the network; a drill of tests/test_packaging.py runs it",
+    "uv tool install dist/ai_media_receiver-*.whl": "likewise",
+    "apt-get install postgresql": "the tests bring a PostgreSQL of their own",
+    "sudo systemctl daemon-reload": "no systemd runs here",
+    "sudo systemctl enable --now receiver-web.socket receiver-web receiver-worker receiver-reconcile receiver-admin": (
+        "likewise; tests/deploy/test_commands.py enables them, tests/deploy/test_units.py starts them"
+    ),
+    "sudo systemd-run --pty --quiet --uid=receiver --property=EnvironmentFile=/etc/receiver/receiver.env "
+    "--setenv=RECEIVER_CONFIG=/etc/receiver/receiver.toml /opt/receiver/bin/receiver doctor": "no systemd runs here",
+    "docker compose --file deploy/compose.yaml --project-directory . up --detach --build": (
+        "no daemon runs here; tests/deploy/test_image.py builds the image without one, and starts it"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -73,11 +98,30 @@ class Page:
                     commands[-1] = Shown(commands[-1].command, f"{commands[-1].output}{line}\n")
         return commands
 
+    def to_run(self) -> list[Shown]:
+        """The commands of its console blocks that a test runs; what they export is in the environment already."""
+        return [
+            shown for shown in self.console() if shown.command not in NOT_RUN and not shown.command.startswith(_EXPORT)
+        ]
+
+    def server(self) -> list[str]:
+        """The commands of its blocks for a server, without comments, and with lines that go on joined."""
+        text = "\n".join(block.text for block in self.blocks("sh"))
+        lines = re.sub(r"\s*\\\n\s*", " ", re.sub(r"\s+# .*$", "", text, flags=re.MULTILINE)).splitlines()
+        return [line for line in lines if line]
+
+    def server_to_run(self) -> list[str]:
+        """Those of them that a test runs."""
+        return [command for command in self.server() if command not in NOT_RUN]
+
+    def commands(self) -> list[str]:
+        """Every command of its blocks."""
+        return [*(shown.command for shown in self.console()), *self.server()]
+
     def invocations(self) -> list[str]:
         """Every `receiver …` in a block or in the text."""
         written = [
             *(shown.command for shown in self.console()),
-            *(block.text for block in self.blocks("cron")),
             *re.findall(r"`(receiver [^`\n]+)`", self.text),
         ]
         found = {call for text in written for call in re.findall(rf"(?<![\w./-]){_CALL}", text)}
@@ -144,6 +188,7 @@ class Described(Running):
             "RECEIVER_ADMIN__ENABLED": "false",
             "GITHUB_WEBHOOK_SECRET": "one",
             "STUDIO_WEBHOOK_SECRET": "two",
+            "SEAL_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
 
@@ -165,10 +210,5 @@ class Described(Running):
         )
 
     def to_run(self) -> list[Shown]:
-        """The commands that are neither done nor under way already."""
-        begun = ("receiver init",)
-        return [
-            shown
-            for shown in self.page.console()
-            if not _SERVED.match(shown.command) and not shown.command.startswith(begun)
-        ]
+        """The commands of the page that are not done already."""
+        return [shown for shown in self.page.to_run() if not shown.command.startswith("receiver init")]

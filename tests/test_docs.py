@@ -13,10 +13,11 @@ import pytest
 from receiver import Context, Event, alerts, plugins, reference
 from receiver.config import AlertsConfig
 from receiver.models import Output, Reading, Request
+from tests.pages import ROOT, Page
 
-DOCS = Path(__file__).parents[1] / "docs"
-PAGE = (DOCS / "adapter.md").read_text("utf-8")
-HANDLER = (DOCS / "handler.md").read_text("utf-8")
+DOCS = ROOT / "docs"
+PAGE = Page(DOCS / "adapter.md").text
+HANDLER = Page(DOCS / "handler.md").text
 
 
 def block(language, *, after="# Adding a provider", page=PAGE):
@@ -39,28 +40,31 @@ def package(tmp_path):
     return tmp_path
 
 
-def run(package, *command):
-    environment = {**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
+def run(folder, command):
+    """A command of a page, with what is in the folder installed."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=package, env=environment, capture_output=True, text=True, timeout=120
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
 
 
-def test_the_adapter_keeps_the_contract(package):
-    result = run(package, "pytest", "-q", "-p", "no:cacheprovider", "test_acme.py")
+def run_all(folder, page):
+    """Every command of a page; what each printed."""
+    printed = {}
+    for shown in Page(page).to_run():
+        result = run(folder, shown.command)
+        assert result.returncode == 0, result.stdout + result.stderr
+        printed[shown.command] = result.stdout
+    return printed
 
-    assert result.returncode == 0, result.stdout
-    assert int(re.search(r"(\d+) passed", result.stdout)[1]) > 100
-    assert "skipped" not in result.stdout
 
+def test_the_adapter_keeps_the_contract_and_reads_the_recorded_answer(package):
+    tested, read = run_all(package, DOCS / "adapter.md").values()
 
-def test_the_adapter_is_found_and_reads_the_recorded_answer(package):
-    command = re.search(r"^\$ receiver (read .*)$", PAGE, re.MULTILINE)[1]
-
-    result = run(package, "receiver", *command.split())
-
-    assert result.returncode == 0, result.stderr
-    assert "https://cdn.acme.example/r_1.mp4" in result.stdout
+    assert int(re.search(r"(\d+) passed", tested)[1]) > 100
+    assert "skipped" not in tested
+    assert "https://cdn.acme.example/r_1.mp4" in read
 
 
 def test_every_field_it_names_is_one():
@@ -96,17 +100,17 @@ def test_points_to_an_adapter_for_almost_everything():
 def test_the_handlers_can_be_written_step_by_step(tmp_path):
     # Or pytest would go by our own settings, should this folder be inside the checkout.
     (tmp_path / "pytest.ini").write_text("[pytest]")
-    for command in re.findall(r"^\$ receiver (new .*)$", HANDLER, re.MULTILINE):
-        assert run(tmp_path, "receiver", *command.split()).returncode == 0
+    *_, tested = run_all(tmp_path, DOCS / "handler.md").values()
     for file in re.findall(r"`(my_handlers/.*\.py)`:$", HANDLER, re.MULTILINE):
         (tmp_path / file).write_text(block("python", after=f"`{file}`:", page=HANDLER))
     tables = re.findall(r"^```toml\n(.*?)^```$", HANDLER, re.MULTILINE | re.DOTALL)
     (tmp_path / "receiver.toml").write_text("\n".join(tables))
 
-    tested = run(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "my_handlers")
-    checked = run(tmp_path, "receiver", "check", "--offline")
+    retested = run(tmp_path, "python -m pytest my_handlers")
+    checked = run(tmp_path, "receiver check --offline")
 
-    assert (tested.returncode, "7 passed" in tested.stdout) == (0, True), tested.stdout
+    assert "3 passed" in tested
+    assert (retested.returncode, "7 passed" in retested.stdout) == (0, True), retested.stdout
     assert {"handler charge: loaded", "handler thumbs: loaded"} <= set(checked.stdout.splitlines()), checked.stderr
 
 

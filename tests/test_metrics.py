@@ -131,6 +131,32 @@ def test_adds_up_what_several_processes_counted(store, directory):
     assert told(store, directory)["receiver_commit_seconds_count",] == 2
 
 
+def test_files_of_processes_that_ended_become_one(store, directory):
+    for _ in range(3):
+        count(directory, "everything()")
+    with child(COUNT + "everything(); print('ready', flush=True); sys.stdin.readline()", directory) as process:
+        said(process, "ready")
+        files = {file.name for file in directory.glob("*.db")}
+        samples = told(store, directory)
+        tell(process)
+
+    assert files == {f"{kind}_{of}.db" for kind in ("counter", "histogram") for of in (0, process.pid)}
+    assert samples["receiver_polls_total", "open", "studio"] == 4
+    assert samples["receiver_commit_seconds_bucket", "+Inf"] == 4
+
+
+@pytest.mark.parametrize(
+    "content", [pytest.param(b"", id="only-begun"), pytest.param(b"\xff\xff\xff\x7f" * 1000, id="damaged")]
+)
+def test_a_file_that_cannot_be_read_is_in_nobodys_way(store, directory, content):
+    count(directory, "everything()")
+    for file in directory.glob("*.db"):
+        file.write_bytes(content)
+    count(directory, "everything()")
+
+    assert told(store, directory)["receiver_polls_total", "open", "studio"] == 1
+
+
 def test_every_counter_and_histogram_is_fed(store, directory):
     count(directory, "everything()")
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-# What a build reads; tests and what earlier builds left stay behind.
-SOURCES = ["receiver", "handlers", "deploy", "pyproject.toml", "README.md", "LICENSE"]
+from tests.pages import ROOT, Page
+
 TABLES = """
 [sources.creativeai]
 provider = "creativeai"
@@ -30,20 +29,6 @@ directory = "media"
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 SUPPORTED = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy, so that nothing is left in the checkout."""
-    copy, built = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, copy)
-    run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built)], cwd=copy)
-    [file] = built.glob("*.whl")
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +146,10 @@ def test_its_pages_are_in_it(installed, package):
     assert there <= files(installed / package, "*")
 
 
+def test_the_readme_says_which_pythons_it_is_tested_with():
+    assert f"(tested: {SUPPORTED[0]} to {SUPPORTED[-1]})" in Page(ROOT / "README.md").text
+
+
 @pytest.mark.drill
 @pytest.mark.parametrize("version", SUPPORTED)
 def test_it_runs_with_every_python_it_names(version, wheel, tmp_path):
@@ -176,6 +165,30 @@ def test_it_runs_with_every_python_it_names(version, wheel, tmp_path):
     run_long([program, "demo"])
 
     assert "handler results: loaded" in checked
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("tool", ["pipx", "uv"])
+def test_it_can_be_installed_as_a_tool(tool, wheel, tmp_path):
+    """As the README says."""
+    [command] = [command for command in Page(ROOT / "README.md").server() if command.startswith(f"{tool} ")]
+    run([sys.executable, "-m", "venv", tmp_path / "venv"])
+    run_long([tmp_path / "venv" / "bin" / "pip", "install", "--quiet", tool])
+    (tmp_path / "dist").symlink_to(wheel.parent)
+    program = tmp_path / "bin" / "receiver"
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}",
+        "PIPX_HOME": str(tmp_path / "tools"),
+        "PIPX_BIN_DIR": str(program.parent),
+        "UV_TOOL_DIR": str(tmp_path / "tools"),
+        "UV_TOOL_BIN_DIR": str(program.parent),
+    }
+
+    run_long(["bash", "-c", command], cwd=tmp_path, env=environment)
+    run([program, "init", "."], cwd=tmp_path)
+
+    assert "Nothing is missing." in run_long([program, "demo"])
 
 
 @pytest.mark.drill
@@ -200,6 +213,7 @@ def interpreter(version):
     return working[0]
 
 
-def run_long(command):
-    process = subprocess.run(command, capture_output=True, text=True, timeout=540)
+def run_long(command, **more):
+    process = subprocess.run(command, capture_output=True, text=True, timeout=540, **more)
     assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout

@@ -17,14 +17,16 @@ from receiver.admin.api import OPERATIONS, PREFIX
 from receiver.cli import commands, main
 from receiver.config import Config, HandlerConfig, SourceConfig
 from receiver.sandbox import Sandbox
-from tests.pages import API_KEY, ROOT, Described, Page, each
+from tests.pages import API_KEY, NOT_RUN, ROOT, Described, Page, each
 
 PAGES = [Page(ROOT / "README.md"), *map(Page, sorted((ROOT / "docs").rglob("*.md")))]
 BY_NAME = {str(page): page for page in PAGES}
-# What these build is put together by tests of their own.
-BUILT = ("README.md", "docs/adapter.md", "docs/handler.md", "docs/celery.md")
-CONFIGURED = [page for page in PAGES if page.blocks("toml") and str(page) not in BUILT]
-RUN = [page for page in PAGES if page.console() and str(page) not in BUILT]
+# What these build is put together, and their commands are run, by tests of their own.
+BUILT = ("README.md", "docs/adapter.md", "docs/handler.md")
+# It wants a broker.
+CLUSTERED = "docs/celery.md"
+CONFIGURED = [page for page in PAGES if page.blocks("toml") and str(page) not in (*BUILT, CLUSTERED)]
+RUN = [page for page in PAGES if page.to_run() and str(page) not in BUILT]
 # What the page about adapters has its readers make.
 EXAMPLE = "tests/samples/acme"
 LAYERS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
@@ -141,6 +143,10 @@ def test_their_commands_exist(invocation):
 
     assert name in commands() or name.startswith("-")
     assert {word.partition("=")[0] for word in [name, *arguments] if word.startswith("-") and word != "-"} <= options
+
+
+def test_only_commands_that_there_are_have_a_reason_not_to_be_run():
+    assert set(NOT_RUN) <= {command for page in PAGES for command in page.commands()}
 
 
 @pytest.mark.parametrize("path", found(r"(?<![\w/])((?>(?:receiver|deploy|tests|handlers|bench|\.ci)/[\w./-]*))(?!\*)"))

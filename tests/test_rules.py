@@ -2,14 +2,17 @@
 
 import json
 import re
-from pathlib import Path
+import shutil
+import subprocess
 
 import pytest
 import yaml
 
 from receiver.metrics import METRICS, Type
+from tests.deploy.machine import DEPLOY, program
+from tests.pages import ROOT
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+CASES = ROOT / "tests" / "deploy" / "prometheus-rules.test.yml"
 RULES = yaml.safe_load((DEPLOY / "prometheus-rules.yml").read_text("utf-8"))
 DASHBOARD = json.loads((DEPLOY / "grafana-dashboard.json").read_text("utf-8"))
 
@@ -23,6 +26,11 @@ def known(name):
     histograms = {metric.name for metric in METRICS if metric.type is Type.HISTOGRAM}
     base = re.sub("_(bucket|sum|count)$", "", name)
     return base if base in histograms else name
+
+
+def promtool(*arguments):
+    command = [program("promtool", "prometheus"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def queries():
@@ -49,9 +57,31 @@ def test_asks_only_for_labels_that_exist(expression):
     assert grouped | matched <= there
 
 
-@pytest.mark.parametrize("expression", queries())
-def test_every_parenthesis_is_closed(expression):
-    assert [expression.count(left) - expression.count(right) for left, right in ("()", "[]", "{}")] == [0, 0, 0]
+def test_prometheus_understands_the_rules_and_the_dashboard(tmp_path):
+    expressions = [expression.replace("$__rate_interval", "5m") for _, expression in QUERIES]
+    panels = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions)]
+    dashboard = tmp_path / "dashboard.yml"
+    dashboard.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": panels}]}))
+
+    result = promtool("check", "rules", DEPLOY / "prometheus-rules.yml", dashboard)
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_alerts_are_raised_when_they_should_be(tmp_path):
+    for file in (DEPLOY / "prometheus-rules.yml", CASES):
+        shutil.copy(file, tmp_path)
+
+    result = promtool("test", "rules", tmp_path / CASES.name)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", [rule["alert"] for rule in ALERTS])
+def test_every_alert_is_tested_both_ways(name):
+    cases = [case for test in yaml.safe_load(CASES.read_text("utf-8"))["tests"] for case in test["alert_rule_test"]]
+
+    assert {bool(case["exp_alerts"]) for case in cases if case["alertname"] == name} == {True, False}
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in ALERTS])

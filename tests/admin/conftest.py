@@ -109,15 +109,15 @@ def api(app, token):
 
 @pytest.fixture
 def post(app, store):
-    """Take in a webhook as the endpoint would: `post("vgen_1", status="failed")` gives its event."""
+    """Take in a webhook as the endpoint would: `post("vgen_1", status="failed")` gives its event, None if not new."""
     source = app.extensions[NAME].sources["creativeai"]
 
     def take(job_id, *, kind="video", status="completed"):
         body = webhook_body(kind, job_id, status=status)
         headers = {name.lower(): value for name, value in signed(body, SECRET).items()}
         delivery = Delivery(source="creativeai", body=body, headers=headers, received_at=clock.now(), path="/webhooks")
-        [event, *_] = reversed(inbox.accept(source, delivery, store=store, now=clock.now()).events)
-        return event
+        events = inbox.accept(source, delivery, store=store, now=clock.now()).events
+        return events[-1] if events else None
 
     return take
 

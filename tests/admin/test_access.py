@@ -23,6 +23,8 @@ BEYOND_READING = {
     ("POST", "/discards"): Scope.OPERATE,
     ("POST", "/quarantine/{refusal}/verify"): Scope.OPERATE,
     ("POST", "/polls"): Scope.OPERATE,
+    ("POST", "/discoveries"): Scope.OPERATE,
+    ("POST", "/prunes"): Scope.OPERATE,
     ("POST", "/sources/{source}/pause"): Scope.OPERATE,
     ("POST", "/sources/{source}/resume"): Scope.OPERATE,
     ("POST", "/handlers/{handler}/pause"): Scope.OPERATE,

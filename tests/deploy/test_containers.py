@@ -1,4 +1,4 @@
-"""The image and what runs it. No daemon builds it here, so its steps and its promises are checked one by one."""
+"""The image and what runs it: its steps and its promises, one by one. `test_image.py` builds and starts it."""
 
 import json
 import os

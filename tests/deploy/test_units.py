@@ -1,21 +1,35 @@
 """The units of `deploy/systemd`: systemd understands them, they are locked up, and start commands that there are."""
 
+import contextlib
 import re
 import shutil
 import socket
 import subprocess
 
+import httpx
 import pytest
 
 from receiver.cli import commands
 from receiver.config import WebConfig
 from receiver.running import free_port
+from receiver.sandbox import Sandbox, signed, webhook_body
 from receiver.supervisor import NICENESS
 from tests.deploy.machine import DEPLOY, INSTALLED, Service, program, unit
+from tests.running import API_KEY, SECRET
+from tests.watch import eventually
 
 SERVICES = sorted(path.name for path in (DEPLOY / "systemd").glob("*.service"))
 NOTIFYING = [name for name in SERVICES if unit(name)["Service"].get("Type") == "notify"]
 CRONTAB = (DEPLOY / "crontab").read_text("utf-8")
+TABLES = f"""
+[sources.creativeai]
+provider = "creativeai"
+secrets = ["${{{{CREATIVEAI_WEBHOOK_SECRET}}}}"]
+api_key = "{API_KEY}"
+base_url = "{{base_url}}"
+
+[handlers.log]
+"""
 # Of 10; what systemd itself calls OK.
 MOST_EXPOSED = 2.0
 
@@ -83,6 +97,48 @@ def test_they_say_when_they_are_ready(name, tmp_path):
             service.stop()
 
     assert b"READY=1" in told.splitlines()
+
+
+def test_all_together_do_the_main_job(tmp_path):
+    """With the variables that systemd would set, in the folders that it would make."""
+    disk = {"/etc/receiver/": "etc", "/run/receiver/": "run", "/var/lib/receiver": "var"}
+    common = (DEPLOY / "systemd" / "receiver-.service.d" / "common.conf").read_text("utf-8")
+    for path, name in disk.items():
+        (tmp_path / name).mkdir()
+        common = common.replace(path, f"{tmp_path / name}/")
+    log, admin = tmp_path / "var" / "log", f"127.0.0.1:{free_port()}"
+    with contextlib.ExitStack() as opened:
+        sandbox = opened.enter_context(Sandbox(secret=SECRET, api_key=API_KEY))
+        environment = {
+            **dict(re.findall(r"^Environment=(\w+)=(.*)$", common, re.MULTILINE)),
+            "CREATIVEAI_WEBHOOK_SECRET": SECRET,
+            "RECEIVER_STORE": f"sqlite:///{tmp_path / 'var' / 'receiver.db'}",
+            "RECEIVER_ADMIN__BIND": admin,
+        }
+        (tmp_path / "etc" / "receiver.toml").write_text(TABLES.format(base_url=sandbox.base_urls["creativeai"]))
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+        web = Service("receiver-web.service", environment, log, listener=listener)
+        opened.callback(web.stop)
+        for name in ("receiver-worker.service", "receiver-reconcile.service", "receiver-admin.service"):
+            opened.callback(Service(name, environment, log).stop)
+        (tmp_path / "var" / "video.json").write_text('{"prompt": "A lighthouse at dawn"}')
+        web.run("submit", "creativeai", "video", "video.json")
+        body = webhook_body("video", "vgen_1", status="completed")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/webhooks/creativeai"
+        answer = httpx.post(url, content=body, headers=signed(body, SECRET), timeout=60)
+
+        eventually(lambda: web.run("dispatches", "--state", "done", "--json").count("vgen_") == 2, within=60)
+        eventually(lambda: answers(f"http://{admin}/healthz"), within=60)
+
+    assert answer.status_code == 202
+    assert list((tmp_path / "run" / "metrics").iterdir())
+
+
+def answers(url):
+    try:
+        return httpx.get(url, timeout=2).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def test_the_user_is_the_one_who_is_made():

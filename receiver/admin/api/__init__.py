@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from flask import Blueprint, Flask, request
 
 from receiver.admin import access
-from receiver.admin.api import configured, deliveries, description, dispatches, events, jobs, stats, stream
+from receiver.admin.api import configured, deliveries, description, dispatches, events, jobs, retention, stats, stream
 from receiver.admin.api.operations import Operation
 
 PREFIX = "/api/v1"
 
 OPERATIONS: Sequence[Operation] = tuple(
     operation
-    for module in (events, dispatches, deliveries, jobs, configured, stats, stream, description)
+    for module in (events, dispatches, deliveries, jobs, configured, retention, stats, stream, description)
     for operation in module.resource.operations
 )
 

@@ -109,9 +109,24 @@ class DiscardSelected(Selected):
     """It becomes their error."""
 
 
+class DiscardLeftOver(Taken):
+    """All that is left of a handler that left the configuration: its dead letters, and what waits for it; and why."""
+
+    left_handler: Name
+    expected_count: Expected | None = None
+    """How many it is to be. Left out, they are only counted; if they are not so many, nothing is changed."""
+    reason: Reason
+    """It becomes their error."""
+
+
 ReplayBody = Annotated[Annotated[ReplayEvents, Tag("named")] | Annotated[ReplaySelection, Tag("selected")], BY_WAY]
 RetryBody = Annotated[Annotated[Named, Tag("named")] | Annotated[Selected, Tag("selected")], BY_WAY]
-DiscardBody = Annotated[Annotated[DiscardNamed, Tag("named")] | Annotated[DiscardSelected, Tag("selected")], BY_WAY]
+DiscardBody = Annotated[
+    Annotated[DiscardNamed, Tag("named")]
+    | Annotated[DiscardSelected, Tag("selected")]
+    | Annotated[DiscardLeftOver, Tag("left")],
+    BY_WAY,
+]
 
 
 @resource.get("/dispatches")
@@ -151,10 +166,16 @@ def retry_dispatches(body: RetryBody) -> Changed:
 def discard_dispatches(body: DiscardBody) -> Changed:
     """Drop dead letters for good: they are cancelled.
 
-    Those that are named may also wait for a handler that left the configuration.
+    Those that are named may also wait for a handler that left the configuration; of such a handler (`left_handler`)
+    all can be dropped at once, what waits for it, too.
     """
-    gone = operations.gone(admin().store, admin().handlers) if isinstance(body, Named) else set[str]()
-    return _change(body, partial(admin().store.discard, reason=body.reason, gone=gone), states=(State.DEAD,), gone=gone)
+    store, handlers = admin().store, admin().handlers
+    if isinstance(body, DiscardLeftOver):
+        chosen = operations.choose_left_over(store, body.left_handler, handlers=handlers, now=clock.now())
+        discard = partial(store.discard, reason=body.reason, gone=[body.left_handler])
+        return _change_counted(chosen, discard, expected_count=body.expected_count)
+    gone = operations.gone(store, handlers) if isinstance(body, Named) else set[str]()
+    return _change(body, partial(store.discard, reason=body.reason, gone=gone), states=(State.DEAD,), gone=gone)
 
 
 @resource.post("/replays", scope=Scope.OPERATE, once=True)
@@ -200,14 +221,24 @@ def _change(
 ) -> Changed:
     store = admin().store
     if isinstance(body, Named):
-        chosen = operations.choose_named(store, body.dispatches, states=states, gone=gone)
-    else:
-        chosen = operations.choose_dead(store, body.selection.dead(now=clock.now()))
-        if body.expected_count is None:
-            return Changed(changed=False, count=chosen.total, handlers=dict(chosen.counts))
-        if chosen.total > MOST_AT_ONCE:
-            raise _too_many(chosen.total)
-        _refuse_unexpected(chosen.total, body.expected_count)
+        return _changed(operations.choose_named(store, body.dispatches, states=states, gone=gone), change)
+    chosen = operations.choose_dead(store, body.selection.dead(now=clock.now()))
+    return _change_counted(chosen, change, expected_count=body.expected_count)
+
+
+def _change_counted(
+    chosen: operations.Chosen, change: Callable[[Sequence[int]], Sequence[int]], *, expected_count: int | None
+) -> Changed:
+    """Change those that were chosen by what they are, if they are as many as expected."""
+    if expected_count is None:
+        return Changed(changed=False, count=chosen.total, handlers=dict(chosen.counts))
+    if chosen.total > MOST_AT_ONCE:
+        raise _too_many(chosen.total)
+    _refuse_unexpected(chosen.total, expected_count)
+    return _changed(chosen, change)
+
+
+def _changed(chosen: operations.Chosen, change: Callable[[Sequence[int]], Sequence[int]]) -> Changed:
     count = 0
     try:
         for ids in chosen.pages:

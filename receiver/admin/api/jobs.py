@@ -1,8 +1,10 @@
 """Jobs, and the create calls that lead to them."""
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
+from receiver import clock, plugins
 from receiver.admin.api.operations import Resource, not_found
 from receiver.admin.api.shapes import (
     CreatedJob,
@@ -10,19 +12,23 @@ from receiver.admin.api.shapes import (
     JobShape,
     ListOf,
     PageOf,
+    Shape,
     Submission,
     TrackedJob,
     WholeJob,
 )
-from receiver.admin.api.values import Flag, JobId, Limit, Metadata, Name, NewJobId, PageQuery, Taken
+from receiver.admin.api.values import Flag, JobId, Limit, Metadata, MomentGiven, Name, NewJobId, PageQuery, Taken
 from receiver.admin.extension import admin
+from receiver.discover import discover
 from receiver.models import Scope, Status
+from receiver.outbound import ProviderClient
 from receiver.store.base import DispatchFilter, EventFilter, JobFilter
 
 resource = Resource("jobs")
 
 _MOST_EVENTS = 50
 _MOST_DISPATCHES = 50
+_DISCOVERED_WITHIN = timedelta(hours=24)
 
 
 class JobQuery(PageQuery):
@@ -75,6 +81,26 @@ class PollNow(Taken):
 
     source: Name
     job: JobId
+
+
+class Discover(Taken):
+    """Whose jobs to look for."""
+
+    source: Name
+    since: MomentGiven | None = None
+    """Created at this moment or later; in the last 24 hours, if it is left out."""
+
+
+class Discovered(Shape):
+    """What a look through a provider's lists found."""
+
+    source: str
+    listed: int
+    """Jobs in them that are young enough."""
+    tracked: int
+    """Those of them that were not known: they are asked about next."""
+    error: str | None
+    """Why the lists were not read to their end, or not at all."""
 
 
 @resource.get("/jobs")
@@ -133,6 +159,19 @@ def poll_job(body: PollNow) -> PollNow:
     if not admin().store.poll_soon(body.source, body.job):
         raise not_found("open job", f"{body.job} of {body.source}")
     return body
+
+
+@resource.post("/discoveries", scope=Scope.OPERATE)
+def discover_jobs(body: Discover) -> Discovered:
+    """Look for jobs that nobody tracked, in the lists of a source's provider.
+
+    Each page of a list spends one request of the source's budget; where that ends, `error` says so.
+    """
+    source, now = plugins.source(admin().sources, body.source), clock.now()
+    since = now - body.since if body.since is not None else _DISCOVERED_WITHIN
+    with ProviderClient() as client:
+        found = discover(source, since=since, store=admin().store, client=client)
+    return Discovered(source=found.source, listed=found.listed, tracked=found.tracked, error=found.error)
 
 
 @resource.get("/intents")

@@ -235,7 +235,7 @@ def _wrong(error: ValidationError) -> list[tuple[str, str]]:
     return [
         (
             # The first part may be the tag of the way that the body chose.
-            ".".join(str(part) for part in wrong["loc"] if part not in ("named", "selected")),
+            ".".join(str(part) for part in wrong["loc"] if part not in ("named", "selected", "left")),
             "is not known" if wrong["type"] == "extra_forbidden" else wrong["msg"].removeprefix("Value error, "),
         )
         for wrong in error.errors(include_input=False, include_url=False, include_context=False)[:20]

@@ -9,7 +9,6 @@ from receiver.admin.api.values import Minutes, MomentGiven, Taken
 from receiver.admin.extension import admin
 from receiver.clock import to_text
 from receiver.models import Status
-from receiver.store.figures import NEWEST_COUNTED
 
 resource = Resource("stats")
 
@@ -53,6 +52,8 @@ class WebhookStats(Shape):
     expected: bool
     """Whether it is set up for them."""
     ended_count: int
+    """How many jobs that is: at most 200, and where the source has had very many events, only those among the newest
+    10,000 of all sources."""
     missed_count: int
     """Of how many of them the webhook never came."""
     missed_share: float | None
@@ -221,7 +222,7 @@ def count_events(query: MinutesQuery) -> MinutesShape:
     counts = admin().store.count_by_minute(since=since)
     return MinutesShape(
         since=to_text(since),
-        complete=sum(found.count for found in counts) < NEWEST_COUNTED,
+        complete=admin().store.counted_since(since=since) <= since,
         items=[
             MinuteShape(minute=to_text(found.minute), source=found.source, status=found.status, count=found.count)
             for found in counts

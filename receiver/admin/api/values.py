@@ -24,8 +24,11 @@ def _whole(value: object) -> object:
 
 
 def _way(value: object) -> str:
-    """How things are chosen: by their ids, or by what they are."""
-    return "selected" if isinstance(value, dict) and "selection" in value else "named"
+    """How things are chosen: by their ids, by what they are, or by the handler that left."""
+    given = value if isinstance(value, dict) else {}
+    if "left_handler" in given:
+        return "left"
+    return "selected" if "selection" in given else "named"
 
 
 def _flag(value: object) -> object:
@@ -63,7 +66,7 @@ JobId = Annotated[str, Field(min_length=1, max_length=256)]
 """As providers make them up: a slash may be in it."""
 NewJobId = Annotated[str, Field(pattern=r"^[ -~]{1,256}$")]
 BY_WAY = Discriminator(_way)
-"""For a body that chooses by ids (the tag `named`) or by a selection (`selected`)."""
+"""For a body that chooses by ids (the tag `named`), by a selection (`selected`) or by a handler (`left`)."""
 MomentGiven = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}/(s|min|h)$")]
 """So many in a span of time: `10/s`."""

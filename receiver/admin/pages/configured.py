@@ -5,11 +5,20 @@ from flask import Blueprint, Response, render_template
 from receiver import clock
 from receiver.admin import access
 from receiver.admin.api import configured as api
+from receiver.admin.api import dispatches
+from receiver.admin.api.dispatches import DiscardLeftOver
+from receiver.admin.api.values import MOST_AT_ONCE, Expected
 from receiver.admin.extension import admin
 from receiver.admin.pages import forms
 from receiver.models import Scope
 
 bp = Blueprint("configured", __name__)
+
+
+class DiscardForm(DiscardLeftOver):
+    """What is to be discarded, as it was when it was looked at."""
+
+    expected_count: Expected
 
 
 @bp.get("/sources")
@@ -54,6 +63,7 @@ def handlers() -> str:
         figures=figures,
         left_over=[found for name, found in figures.items() if name not in {shape.name for shape in shapes}],
         now=clock.to_text(clock.now()),
+        most=MOST_AT_ONCE,
     )
 
 
@@ -71,3 +81,11 @@ def resume_handler(handler: str) -> Response:
     """Let its dispatches run again."""
     api.resume_handler(handler)
     return forms.done("pages.configured.handlers", "resumed")
+
+
+@bp.post("/handlers/discard")
+@access.with_session(Scope.OPERATE)
+def discard_left_over() -> Response:
+    """Drop all that is left of a handler that left the configuration, if they are as many as they were."""
+    changed = dispatches.discard_dispatches(forms.form(DiscardForm))
+    return forms.done("pages.configured.handlers", "discarded", changed.count)

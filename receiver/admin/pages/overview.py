@@ -15,7 +15,16 @@ from receiver.admin.extension import admin
 from receiver.admin.pages import forms
 from receiver.admin.pages.chart import chart, group_of
 from receiver.models import Scope
-from receiver.store.figures import NEWEST_COUNTED, EventCount, Figures, Refused, WebhookHealth
+from receiver.store.figures import (
+    FEW_EVENTS,
+    NEWEST_COUNTED,
+    NEWEST_ENDS,
+    NEWEST_EVENTS,
+    EventCount,
+    Figures,
+    Refused,
+    WebhookHealth,
+)
 
 bp = Blueprint("overview", __name__)
 
@@ -68,7 +77,7 @@ def show() -> str:
     asked, store, now = forms.filters(Asked), admin().store, clock.now()
     figures = store.figures()
     span, step = _SPANS[asked.span]
-    counts = store.count_by_minute(since=now - span)
+    counts, counted_since = store.count_by_minute(since=now - span), store.counted_since(since=now - span)
     shown = [counted for counted in counts if asked.source in (None, counted.source)]
     return render_template(
         "overview.html",
@@ -76,11 +85,14 @@ def show() -> str:
         spans=list(_SPANS),
         sources=sorted({*admin().sources, *(counted.source for counted in counts)}),
         figures=figures,
+        configured={handler.name for handler in admin().handlers},
         totals=_totals(figures),
         chart=chart(shown, until=now, span=span, step=step),
         by_source=_by_source(shown),
-        newest=NEWEST_COUNTED if sum(counted.count for counted in counts) >= NEWEST_COUNTED else None,
+        newest=NEWEST_COUNTED,
+        counted_since=counted_since if counted_since > now - span else None,
         health=_health(store.count_refused(since=now - _REFUSED_WITHIN)),
+        health_of={"ends": NEWEST_ENDS, "few": FEW_EVENTS, "events": NEWEST_EVENTS},
     )
 
 

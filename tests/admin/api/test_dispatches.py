@@ -107,6 +107,27 @@ def test_discards_what_waits_for_a_handler_that_left(api, post, store):
     assert states(store) == ["cancelled"]
 
 
+def test_discards_all_that_is_left_of_a_handler(api, post, store, monkeypatch):
+    monkeypatch.setattr("receiver.operations.CHUNK", 2)
+    store.route({post(f"vgen_{number}").id: ["gone"] for number in range(5)})
+    body = {"left_handler": "gone", "reason": "it left"}
+
+    counted = api.post("/discards", body).get_json()
+    done = api.post("/discards", body | {"expected_count": counted["count"]}).get_json()
+
+    assert (counted["changed"], counted["count"]) == (False, 5)
+    assert done == {"changed": True, "count": 5, "handlers": {"gone": 5}}
+    assert store.waiting() == {}
+
+
+def test_discards_nothing_of_a_handler_that_did_not_leave(api, post, store):
+    store.route({post("vgen_1").id: ["orders"]})
+
+    answer = api.post("/discards", {"left_handler": "orders", "expected_count": 1, "reason": "by hand"})
+
+    assert (answer.status_code, store.waiting()) == (404, {"orders": 1})
+
+
 def test_discards_nothing_that_a_handler_will_run(api, post, store):
     store.route({post("vgen_1").id: ["orders"]})
     [waiting] = store.list_dispatches(limit=1).rows

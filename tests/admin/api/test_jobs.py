@@ -7,6 +7,7 @@ from tests.admin.conftest import LATER
 from tests.scripted import Answer
 
 NOT_DUE = Schedule(first=LATER, every={LATER * 0: LATER}, deadline=60 * LATER)
+LISTED = {"id": "cr_01", "type": "video", "status": "planning", "createdAt": "2026-03-09T16:05:00Z"}
 VIDEO = {"source": "creativeai", "kind": "video", "body": {"prompt": "A drone shot over a coastal city"}}
 
 
@@ -132,6 +133,43 @@ def test_a_job_that_ended_is_not_asked_about(api, post):
     post("vgen_1")
 
     assert api.post("/polls", {"source": "creativeai", "job": "vgen_1"}).status_code == 404
+
+
+# Discoveries
+
+
+class TestDiscoveries:
+    @pytest.fixture
+    def tables(self, tables, provider):
+        """With a source whose provider lists its jobs."""
+        tables["sources"]["kpainter"] = {"provider": "kpainter", "api_key": "key", "base_url": provider.url}
+        return tables
+
+    def test_finds_jobs_that_nobody_tracked(self, api, provider, store):
+        provider.answer = lambda path: Answer({"creations": [LISTED]})
+
+        answer = api.post("/discoveries", {"source": "kpainter", "since": "2026-03-09T16:00:00Z"})
+
+        assert answer.get_json() == {"source": "kpainter", "listed": 1, "tracked": 1, "error": None}
+        assert [row["job"] for row in store.list_jobs(limit=2).rows] == ["cr_01"]
+
+    def test_leaves_out_what_is_older(self, api, provider):
+        provider.answer = lambda path: Answer({"creations": [LISTED]})
+
+        answer = api.post("/discoveries", {"source": "kpainter", "since": "2026-03-09T16:10:00Z"})
+
+        assert answer.get_json()["listed"] == 0
+
+    def test_says_why_a_list_was_not_read(self, api, provider):
+        provider.answer = lambda path: Answer({"detail": "down for maintenance"}, status=500)
+
+        assert "down for maintenance" in api.post("/discoveries", {"source": "kpainter"}).get_json()["error"]
+
+    def test_says_which_provider_has_no_list(self, api, provider):
+        answer = api.post("/discoveries", {"source": "creativeai"})
+
+        assert answer.get_json()["error"] == "creativeai cannot be asked for its jobs"
+        assert provider.asked == []
 
 
 # Intents

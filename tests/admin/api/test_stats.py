@@ -83,8 +83,9 @@ def test_counts_events_by_minute_source_and_status(api, post):
 
 
 def test_says_that_not_all_are_counted(api, post, monkeypatch):
-    monkeypatch.setattr("receiver.admin.api.stats.NEWEST_COUNTED", 1)
+    monkeypatch.setattr("receiver.store.figures.NEWEST_COUNTED", 1)
     post("vgen_1")
+    post("vgen_2")
 
     assert api.get("/stats/minutes").get_json()["complete"] is False
 

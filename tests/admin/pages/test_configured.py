@@ -60,6 +60,33 @@ def test_handler_that_left_the_configuration_is_told(post, store, operator):
     assert store.list_dispatches(DispatchFilter(handler="gone"), limit=1).rows
 
 
+@pytest.fixture
+def left_over(post, store):
+    """Two dispatches that wait for a handler that left, and a dead one."""
+    for number in range(3):
+        store.route({post(f"vgen_{number}").id: ["gone"]})
+    [claim] = store.claim({"gone": 1}, lease=timedelta(minutes=1), worker="test")
+    store.finish(claim, Outcome(decision=Decision.DEAD, error="no disk"))
+    return lambda: [row["state"] for row in store.list_dispatches(DispatchFilter(handler="gone"), limit=9).rows]
+
+
+def test_all_that_is_left_of_a_handler_is_discarded(left_over, operator):
+    page = operator.press(operator.get("/handlers"), "Discard all 3 of gone", reason="it left")
+
+    assert "3 dispatches discarded." in page
+    assert left_over() == ["cancelled"] * 3
+
+
+def test_nothing_is_discarded_if_they_are_not_as_many_as_they_were(left_over, operator, post, store):
+    page = operator.get("/handlers")
+    store.route({post("vgen_9").id: ["gone"]})
+
+    refused = operator.press(page, "Discard all 3 of gone", reason="it left")
+
+    assert (refused.status, "these are 4, not 3; nothing was changed" in refused) == (409, True)
+    assert "cancelled" not in left_over()
+
+
 @pytest.mark.parametrize("path", ["/sources", "/handlers"])
 def test_nothing_configured_says_what_to_do(tables, path, request):
     tables["sources"], tables["handlers"] = {}, {}

@@ -2,6 +2,8 @@
 
 import pytest
 
+from receiver.admin.pages import words
+from receiver.clock import from_text
 from receiver.models import State
 from receiver.store.base import DispatchFilter
 
@@ -72,6 +74,19 @@ def test_timeline_leads_from_the_delivery_to_the_attempts(post, attempted, opera
 
     steps = ["Delivery 1", "Event recorded", "to orders dead", "attempt 1", "no disk"]
     assert sorted(steps, key=page.text.index) == steps
+
+
+def test_timeline_tells_of_a_delivery_that_came_again(post, operator, store):
+    event = post("vgen_1")
+    before = operator.get(f"/events/{event.id}")
+    for _ in range(2):
+        post("vgen_1")
+
+    page = operator.get(f"/events/{event.id}")
+
+    last = words.moment(from_text(store.delivery(1)["last_seen_at"]))
+    assert "Delivered again" not in before
+    assert f"Delivered again 2 times, the last {last}" in page
 
 
 def test_delivery_of_the_event_can_be_downloaded(post, operator):

@@ -65,6 +65,39 @@ def test_numbers_stand_beside_the_chart(post, operator):
     assert "creativeai 0 1 0" in operator.get("/")
 
 
+def test_chart_says_since_when_it_counts(post, operator, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_COUNTED", 1)
+    post("vgen_1")
+    before = operator.get("/")
+    event = post("vgen_2")
+
+    told = f"events are counted here, since {words.moment(event.recorded_at)}."
+    assert told not in before
+    assert told in operator.get("/")
+
+
+def test_webhook_health_says_how_far_back_it_looks(operator, monkeypatch):
+    monkeypatch.setattr("receiver.admin.pages.overview.NEWEST_ENDS", 7)
+
+    assert "by its newest 7 jobs that ended" in operator.get("/")
+
+
+def test_handler_that_left_the_configuration_does_not_work(post, operator, store):
+    store.route({post("vgen_1").id: ["gone"]})
+
+    page = operator.get("/")
+
+    assert "gone 1 0 0" in page
+    assert "no longer configured" in page
+
+
+def test_paused_handler_is_told(post, operator, store):
+    store.route({post("vgen_1").id: ["orders"]})
+    store.pause_handler("orders", paused=True)
+
+    assert operator.get("/").text.endswith("paused All times are UTC.")
+
+
 def test_spend_tells_credits_by_outcome(post, operator):
     post("vgen_1")
 

@@ -8,9 +8,10 @@ import pytest
 from receiver import clock, inbox
 from receiver.admin.extension import NAME
 from receiver.errors import StoreUnavailable
-from receiver.models import Alert, Delivery, Failure, Output, Via
+from receiver.models import Alert, Delivery, Failure, Output, Status, Via
 from receiver.testing import make_event
 from tests.running import SECRET
+from tests.store.contract import a_record
 
 HOSTILE = '"><script>window.hurt = 1</script><img src=x onerror="window.hurt = 1">'
 
@@ -68,6 +69,18 @@ def test_viewer_sees_the_page_without_buttons(everything, viewer, path):
     page = viewer.get(path)
 
     assert (page.status, page.buttons) == (200, [])
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_part_of_a_page_has_its_heading(post, everything, operator, store, path):
+    charged = make_event("creativeai", id=None, job_id="vgen_2", status=Status.FAILED, data={"credits": 30})
+    store.receive(a_record(charged))
+    store.route({post("vgen_3").id: ["gone"]})
+
+    page = operator.get(path)
+
+    headings = {values.get("id") for values in page.all("h2")}
+    assert headings <= {values.get("aria-labelledby") for values in page.all("section")}
 
 
 @pytest.mark.parametrize("path", PAGES)
