@@ -80,6 +80,11 @@ class Record:
     intent: str | None = None
     """The intent that the callback URL named: its metadata goes to the jobs the events speak of."""
 
+    @property
+    def proven(self) -> bool:
+        """Whether it tells events, and they count as they are."""
+        return self.verdict is Verdict.RECORDED and bool(self.events)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
@@ -524,7 +529,7 @@ class Store(ABC):
 
     @abstractmethod
     def forget(self, job: Job) -> None:
-        """Drop a job that was only hinted at and never confirmed."""
+        """Drop an open job that was only hinted at and never confirmed."""
 
     @abstractmethod
     def due_jobs(self, source: str, *, limit: int) -> list[Job]:
@@ -753,8 +758,9 @@ class Store(ABC):
     def reseal(self, *, unseal: bool = False) -> Iterator[Resealed]:
         """Seal with the first key what another one sealed or is in clear, and say after each commit what was done.
 
-        With `unseal`, open everything instead. Afterwards no other key is required, unless some rows were not opened.
-        Safe to repeat, and while others work; what they write meanwhile is as their own first key makes it.
+        With `unseal`, open everything instead. Safe to repeat, and while others work; what they write meanwhile is as
+        their own first key makes it. Only once there was nothing to write, and nothing that could not be opened, are
+        the other keys (with `unseal`, all of them) no longer required: so that takes two times, if anything is written.
         """
 
     # Between processes

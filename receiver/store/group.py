@@ -61,7 +61,11 @@ class GroupCommit(ABC, Generic[C]):
             ticket.leads = not self._led
             self._led = True
         if not ticket.leads:
-            self._await(ticket)
+            try:
+                self._await(ticket)
+            except BaseException:
+                self._leave(ticket)
+                raise
         if ticket.leads:
             self._lead(ticket)
         if ticket.error is not None:
@@ -84,9 +88,16 @@ class GroupCommit(ABC, Generic[C]):
             if ticket.leads:
                 return
             if ticket in self._waiting:
-                self._waiting.remove(ticket)
                 raise StoreUnavailable("the store is busy: too many writers before this one")
         ticket.woken.acquire()
+
+    def _leave(self, ticket: Ticket) -> None:
+        """Go on without a thread that gave up, or was ended, while it waited."""
+        with self._guard:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+        if ticket.leads:
+            self._hand_over([])
 
     def _lead(self, own: Ticket) -> None:
         batch = [own]
@@ -94,7 +105,7 @@ class GroupCommit(ABC, Generic[C]):
             self._gather()
             with self._guard:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
-            # The others came later and may wait longer.
+            # The others came later and may wait longer; its own thread then waits as long as they may.
             self._commit(batch, max(ticket.deadline for ticket in batch))
         except BaseException as error:
             for ticket in batch:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from receiver.clock import to_text
 from receiver.models import Event, Origin, Schedule, Status, Trust, Via
-from receiver.store.base import Receipt, Record, Verdict
+from receiver.store.base import Receipt, Record
 from receiver.store.rows import Kept, job_values, recorded, told_end
 from receiver.store.rules import SECOND_CHANCE
 
@@ -133,7 +133,7 @@ def receive(ledger: Ledger, records: Sequence[Record], bounds: Bounds) -> list[R
     for apart in _apart(list(enumerate(records)), lambda item: names(item[1])):
         proven = []
         for index, record in apart:
-            if record.verdict is Verdict.RECORDED and record.events:
+            if record.proven:
                 proven.append((index, record))
             else:
                 receipts[index] = _keep_unproven(ledger, record, bounds)
@@ -151,7 +151,7 @@ def names(record: Record) -> Iterable[tuple[str, ...]]:
     for event in record.events:
         yield "key", source, event.key
         yield "job", source, event.job_id or event.key
-    if record.verdict is not Verdict.RECORDED or not record.events:
+    if not record.proven:
         yield "fingerprint", source, _fingerprint(record)
     if record.trust is Trust.HINT:
         yield "hints", source

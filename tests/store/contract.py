@@ -746,6 +746,24 @@ class StoreContract:
 
         assert store.job(SOURCE, "job_1") is None
 
+    def test_forgets_no_job_that_a_proven_event_told_of_meanwhile(self, store):
+        store.receive(a_hint(an_event(status=Status.SUCCEEDED)))
+        hinted = the_job(store)
+
+        store.receive(a_record(an_event(status=Status.SUCCEEDED)))
+        store.forget(hinted)
+
+        assert the_job(store).status is Status.SUCCEEDED
+
+    def test_forgets_no_job_that_a_proven_event_told_to_run(self, store):
+        store.receive(a_hint(an_event(status=Status.SUCCEEDED)))
+        hinted = the_job(store)
+
+        store.receive(a_record(an_event(status=Status.RUNNING, key="job_1:running")))
+        store.forget(hinted)
+
+        assert the_job(store).status is Status.RUNNING
+
     def test_forgets_no_job_that_was_tracked_meanwhile(self, store):
         store.receive(a_hint(an_event()))
         hinted = the_job(store)
@@ -2114,7 +2132,7 @@ class StoreContract:
 
         [took] = store.job_times(SOURCE, limit=MANY)
         assert took.kind == "video"
-        assert took.open_until == took.ended_by == pytest.approx(MINUTE, abs=SECOND)
+        assert took.open_until == took.ended_by == pytest.approx(MINUTE, abs=10 * SECOND)
         assert took.called_back
 
     def test_a_poll_tells_that_a_job_ended_since_the_one_that_found_it_open(self, store, let_pass):
@@ -2126,7 +2144,7 @@ class StoreContract:
         poll_ended(store)
 
         [took] = store.job_times(SOURCE, limit=MANY)
-        assert took.open_until == pytest.approx(MINUTE, abs=SECOND)
+        assert took.open_until == pytest.approx(MINUTE, abs=10 * SECOND)
         assert took.ended_by == pytest.approx(2 * MINUTE, abs=SECOND)
         assert not took.called_back
 
@@ -2138,7 +2156,7 @@ class StoreContract:
 
         [took] = store.job_times(SOURCE, limit=MANY)
         assert took.open_until == timedelta(0)
-        assert took.ended_by == pytest.approx(MINUTE, abs=SECOND)
+        assert took.ended_by == pytest.approx(MINUTE, abs=10 * SECOND)
 
     def test_what_the_provider_says_of_the_end_counts(self, store, let_pass):
         track(store, "job_1")
@@ -2158,7 +2176,7 @@ class StoreContract:
 
         [took] = store.job_times(SOURCE, limit=MANY)
         assert took.open_until == timedelta(0)
-        assert took.ended_by == pytest.approx(MINUTE, abs=SECOND)
+        assert took.ended_by == pytest.approx(MINUTE, abs=10 * SECOND)
 
     def test_a_poll_that_came_late_does_not_tell_how_long_a_job_took(self, store, let_pass):
         track(store, "job_1", schedule=replace(DUE, first=MINUTE))

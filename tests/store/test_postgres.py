@@ -5,9 +5,11 @@ import math
 import os
 import re
 import signal
+import threading
 import time
 import traceback
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +23,7 @@ from receiver.models import Failure, State
 from receiver.store import migrate as migrate_configured
 from receiver.store import open_store as open_configured
 from receiver.store.postgres import PostgresStore, migrate, schema
-from receiver.store.postgres.locks import lock
+from receiver.store.postgres.locks import job_lock, lock
 from tests import aging, postgres
 from tests.store.access import AccessContract
 from tests.store.contract import (
@@ -33,6 +35,7 @@ from tests.store.contract import (
     SOURCE,
     StoreContract,
     a_delivery,
+    a_hint,
     a_record,
     all_deliveries,
     all_events,
@@ -683,6 +686,51 @@ def test_what_the_database_refuses_of_several_harms_only_itself(postgres_url):
 
         assert [event.job_id for event in receipt.events] == ["good"]
         assert [row["job"] for row in store.list_events(limit=10).rows] == ["good"]
+
+
+@contextlib.contextmanager
+def held(url, name):
+    """Another node has a lock, and keeps it until the block ends."""
+    has_it, over = threading.Event(), threading.Event()
+
+    def hold(db):
+        lock(db, name)
+        has_it.set()
+        over.wait(60)
+
+    with opened(url) as other, ThreadPoolExecutor(1) as thread:
+        holding = thread.submit(other._pool.run, hold)
+        assert has_it.wait(10)
+        yield
+        over.set()
+        holding.result()
+
+
+def test_a_lock_that_one_of_several_needs_keeps_no_other_waiting(postgres_url):
+    def both_wait():
+        eventually(lambda: len(store._writer._waiting) != 1)
+
+    def refused():
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            store.receive(a_record(an_event("held")))
+
+    with opened(postgres_url, gather=both_wait) as store, held(postgres_url, job_lock("creative", "held")):
+        receipt, _ = at_once(lambda: store.receive(a_record(an_event("free"))), refused)
+
+        assert [event.job_id for event in receipt.events] == ["free"]
+        assert [row["job"] for row in store.list_events(limit=10).rows] == ["free"]
+
+
+def test_nobody_genuine_waits_for_a_hint(postgres_url):
+    with opened(postgres_url) as store, ThreadPoolExecutor(1) as stranger:
+        with held(postgres_url, "hints creative"):
+            hint = stranger.submit(store.receive, a_hint(an_event("hinted")))
+
+            genuine = store.receive(a_record(an_event("genuine")))
+
+            assert [event.job_id for event in genuine.events] == ["genuine"]
+            assert not hint.done()
+        assert not hint.result().repeated
 
 
 def partitions(url):

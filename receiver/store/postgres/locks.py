@@ -8,7 +8,7 @@ from receiver.clock import from_text
 from receiver.store.postgres.connection import Connection
 
 # Other applications may share the database, and its advisory locks.
-_OURS = 0x72656376
+_OURS, _TURNS = 0x72656376, 0x72656377
 # The server has room for some thousand locks, and a delivery may speak of as many jobs: one that needs more than
 # these has the only other lock for itself, which everybody else shares.
 _MOST = 256
@@ -18,8 +18,8 @@ _EVERYTHING = -1
 def lock(db: Connection, *names: str) -> datetime:
     """Have these locks until the transaction ends, and then read the clock.
 
-    To be called once in a transaction and before anything else: each call takes its locks in the same order, so that
-    no two transactions wait for each other.
+    To be called once in a transaction, before anything else is locked: each call takes its locks in the same order, so
+    that no two transactions wait for each other.
     """
     numbers = sorted({_number(name) for name in names})
     if len(numbers) > _MOST:
@@ -28,6 +28,11 @@ def lock(db: Connection, *names: str) -> datetime:
         rows = db.execute(_LOCK, (_OURS, _EVERYTHING, _OURS, numbers)).fetchall()
     [row] = rows
     return from_text(row["now"])
+
+
+def turn(db: Connection, name: str) -> None:
+    """Have one lock until the transaction ends, for work that takes long: it keeps nobody from having other locks."""
+    db.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_TURNS, _number(name)))
 
 
 def now_in(db: Connection) -> datetime:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
@@ -53,8 +54,10 @@ class Pool:
             while True:
                 self._idle.pop().close()
 
-    def run(self, work: Work[T], *, deadline: float | None = None) -> T:
+    def run(self, work: Work[T], *, deadline: float | None = None, lock_timeout: timedelta | None = None) -> T:
         """Do the work in a transaction and return its result once that is durable; by default in the usual time.
+
+        With a `lock_timeout` it waits for no lock longer than that.
 
         Work that lost a race against another node's is done again from the start.
 
@@ -67,10 +70,11 @@ class Pool:
             StoreUnavailable: it could not be committed in time; nothing of it is stored, but for that case.
         """
         deadline = time.monotonic() + self._timeout if deadline is None else deadline
+        begin = partial(_begin, deadline=deadline, lock_timeout=lock_timeout or timedelta(0))
         for attempt in range(1, _TRIES + 1):
             try:
                 began = time.monotonic()
-                with self._unavailable("commit"), self._lent(deadline, lambda db: _begin(db, deadline)) as (db, _):
+                with self._unavailable("commit"), self._lent(deadline, begin) as (db, _):
                     result = work(db)
                     db.execute("COMMIT")
                 announce(signals.store_committed, None, seconds=time.monotonic() - began)
@@ -183,7 +187,7 @@ class Pool:
             db.close()
 
 
-def _begin(db: Connection, deadline: float) -> None:
+def _begin(db: Connection, *, deadline: float, lock_timeout: timedelta) -> None:
     """Begin a transaction that the server itself ends, should it take too long or its client fall silent.
 
     A node that freezes would else keep its locks, and every other node waiting. All settings end with the transaction,
@@ -196,9 +200,10 @@ def _begin(db: Connection, deadline: float) -> None:
         BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
         SET LOCAL statement_timeout = {limit};
         SET LOCAL idle_in_transaction_session_timeout = {limit};
+        SET LOCAL lock_timeout = {math.ceil(lock_timeout / timedelta(milliseconds=1))};
         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
         SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
-        """.encode()  # noqa: S608 - a number of ours
+        """.encode()  # noqa: S608 - numbers of ours
     )
     while told.nextset():
         pass

@@ -14,7 +14,7 @@ from receiver.store.postgres.locks import job_lock
 from receiver.store.receiving import Arrival, Ledger, Values, names
 from receiver.store.rows import Kept, delivery_values, event_values
 
-_MADE_SURE_BY_THE_KEY = ("key", "intent")
+_AT_ONCE = 4
 
 
 class PostgresLedger(Ledger):
@@ -111,7 +111,7 @@ class PostgresLedger(Ledger):
         self._db.execute(
             """
             UPDATE jobs SET status = coalesce(told.status, jobs.status), raw_status = told.raw_status,
-                updated_at = %(now)s,
+                updated_at = %(now)s, origin = CASE WHEN origin IN ('hint', 'listed') THEN 'event' ELSE origin END,
                 finished_at = CASE WHEN terminal THEN %(now)s ELSE finished_at END,
                 next_poll_at = CASE WHEN terminal THEN NULL ELSE next_poll_at END,
                 ended_at = CASE WHEN terminal THEN ended ELSE ended_at END
@@ -119,7 +119,7 @@ class PostgresLedger(Ledger):
                 %(ended)s::timestamptz[]) AS told (id, status, raw_status, terminal, ended)
             WHERE jobs.id = told.id
             """,
-            {**columns(moves), "now": to_text(self.now)},
+            {**columns(sorted(moves, key=lambda move: move["id"])), "now": to_text(self.now)},
         )
 
     def close_jobs(self, events: Sequence[Event]) -> None:
@@ -152,7 +152,8 @@ class PostgresLedger(Ledger):
 
     def count_again(self, deliveries: Sequence[Kept]) -> None:
         # When it was received says in which partition it is.
-        counts = Counter((row["delivery_id"], row["delivered_at"]) for row in deliveries)
+        # In the same order everywhere: a delivery may tell of several jobs, so that their locks do not tell who waits.
+        counts = sorted(Counter((row["delivery_id"], row["delivered_at"]) for row in deliveries).items())
         self._db.execute(
             """
             UPDATE deliveries SET seen_count = seen_count + again.count, last_seen_at = %(now)s
@@ -162,9 +163,9 @@ class PostgresLedger(Ledger):
             """,
             {
                 "now": to_text(self.now),
-                "ids": [delivery_id for delivery_id, _ in counts],
-                "times": [received_at for _, received_at in counts],
-                "counts": list(counts.values()),
+                "ids": [delivery_id for (delivery_id, _), _ in counts],
+                "times": [received_at for (_, received_at), _ in counts],
+                "counts": [count for _, count in counts],
             },
         )
 
@@ -220,6 +221,15 @@ class PostgresLedger(Ledger):
         intents.fulfil(self._db, intent_id, events)
 
 
+def goes_together(record: Record) -> bool:
+    """Whether a record is stored together with others.
+
+    What strangers send takes locks and statements of its own, for which nobody genuine is to wait; and all that is
+    stored together may need no more locks than `lock` takes one by one.
+    """
+    return record.proven and len(record.events) <= _AT_ONCE
+
+
 def locks_for(records: Sequence[Record]) -> set[str]:
     """What two transactions must not deal with at the same time. Of two with the same key the table lets one in."""
     found = set[str]()
@@ -227,6 +237,6 @@ def locks_for(records: Sequence[Record]) -> set[str]:
         for kind, *parts in names(record):
             if kind == "job":
                 found.add(job_lock(*parts))
-            elif kind not in _MADE_SURE_BY_THE_KEY:
+            elif kind != "key":
                 found.add(" ".join((kind, *parts)))
     return found

@@ -71,7 +71,7 @@ from receiver.store.postgres.connection import Address, Connection
 from receiver.store.postgres.locks import job_lock, lock
 from receiver.store.postgres.pool import Pool
 from receiver.store.postgres.quarantine import quarantine
-from receiver.store.postgres.receiving import PostgresLedger, locks_for
+from receiver.store.postgres.receiving import PostgresLedger, goes_together, locks_for
 from receiver.store.postgres.tables import refuse_unfinished_copy
 from receiver.store.postgres.writer import Writer
 from receiver.store.receiving import Bounds, receive
@@ -141,14 +141,21 @@ class PostgresStore(Store):
     def receive(self, record: Record) -> Receipt:
         self._partitions.prepare(record.delivery.received_at)
         try:
-            return self._writer.run_together(self._receive, record, told=self._wake_for)
+            return self._received(record)
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, psycopg.errors.CheckViolation):
                 raise
             # Another node has dropped the partition.
             self._partitions.forget()
             self._partitions.prepare(record.delivery.received_at)
+            return self._received(record)
+
+    def _received(self, record: Record) -> Receipt:
+        if goes_together(record):
             return self._writer.run_together(self._receive, record, told=self._wake_for)
+        receipts = self._pool.run(lambda db: self._receive(db, [record]))
+        self._wake_for(receipts)
+        return receipts[0]
 
     def _wake_for(self, receipts: Sequence[Receipt]) -> None:
         if any(receipt.events for receipt in receipts):
@@ -450,11 +457,14 @@ class PostgresStore(Store):
         return self._pool.run(lambda db: jobs.record_poll(db, job, result))
 
     def forget(self, job: Job) -> None:
-        self._pool.run(
-            lambda db: db.execute(
-                "DELETE FROM jobs WHERE source = %s AND job_id = %s AND origin = 'hint'", (job.source, job.job_id)
+        def work(db: Connection) -> None:
+            lock(db, job_lock(job.source, job.job_id))
+            db.execute(
+                "DELETE FROM jobs WHERE source = %s AND job_id = %s AND origin = 'hint' AND finished_at IS NULL",
+                (job.source, job.job_id),
             )
-        )
+
+        self._pool.run(work)
 
     def due_jobs(self, source: str, *, limit: int) -> list[Job]:
         rows = self._pool.read(

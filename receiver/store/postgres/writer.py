@@ -1,14 +1,19 @@
 """Group commit to a server: what the threads of a process want written at once shares round trips and a sync."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
-import psycopg
+from psycopg import OperationalError, errors
 
 from receiver.errors import StoreUnavailable
-from receiver.store.group import GroupCommit, Ticket, Together, by_kind
+from receiver.store.group import GroupCommit, Ticket, Together, by_kind, unavailable
 from receiver.store.postgres.connection import Connection
 from receiver.store.postgres.pool import Pool
+
+_LOCK_TIMEOUT = timedelta(milliseconds=500)
 
 
 class Writer(GroupCommit[Connection]):
@@ -20,26 +25,50 @@ class Writer(GroupCommit[Connection]):
 
     def _commit(self, batch: Sequence[Ticket], deadline: float) -> None:
         for together, tickets in by_kind(batch).items():
-            self._run_all(together, tickets, deadline)
-
-    def _run_all(self, together: Together[Connection, Any, Any], tickets: Sequence[Ticket], deadline: float) -> None:
-        """Do it for all, or if that fails, for each alone, so that the one that is to blame harms only itself."""
-        try:
-            results = self._pool.run(lambda db: together(db, [ticket.item for ticket in tickets]), deadline=deadline)
-        except Exception as error:
             if len(tickets) == 1:
-                tickets[0].error = error
-            elif _is_nobodys_fault(error):
-                raise
-        else:
-            for ticket, result in zip(tickets, results, strict=True):
-                ticket.result = result
-            return
-        for ticket in tickets if len(tickets) > 1 else []:
-            self._run_all(together, [ticket], deadline)
+                tickets[0].error = self._try(together, tickets, deadline)
+            else:
+                self._commit_several(together, tickets, deadline)
+
+    def _commit_several(
+        self, together: Together[Connection, Any, Any], tickets: Sequence[Ticket], deadline: float
+    ) -> None:
+        """Do it for all, or if that fails, for each alone, so that the one that is to blame harms only itself.
+
+        For a lock that somebody has for long only the one that needs it waits, and not for all of its time: others
+        wait behind it.
+        """
+        error = self._try(together, tickets, deadline, lock_timeout=_LOCK_TIMEOUT)
+        left = deque(tickets if error is not None else [])
+        while left and not _is_nobodys_fault(error) and time.monotonic() < deadline:
+            ticket = left.popleft()
+            ticket.error = self._try(together, [ticket], deadline, lock_timeout=_LOCK_TIMEOUT)
+            error = ticket.error or error
+        for ticket in left:
+            # Another try would only take as long.
+            ticket.error = unavailable(error) if error else None
+
+    def _try(
+        self,
+        together: Together[Connection, Any, Any],
+        tickets: Sequence[Ticket],
+        deadline: float,
+        *,
+        lock_timeout: timedelta | None = None,
+    ) -> Exception | None:
+        """Do it in one transaction. What went wrong, if anything did."""
+        items = [ticket.item for ticket in tickets]
+        try:
+            results = self._pool.run(lambda db: together(db, items), deadline=deadline, lock_timeout=lock_timeout)
+        except Exception as error:
+            return error
+        for ticket, result in zip(tickets, results, strict=True):
+            ticket.result = result
+        return None
 
 
-def _is_nobodys_fault(error: Exception) -> bool:
-    """Whether there was no answer, or none in time, so that another try would only take as long."""
-    cause = error.__cause__
-    return isinstance(error, StoreUnavailable) and (cause is None or isinstance(cause, psycopg.OperationalError))
+def _is_nobodys_fault(error: BaseException | None) -> bool:
+    """Whether there was no answer, or none in time, whoever asks."""
+    if not isinstance(error, StoreUnavailable) or isinstance(error.__cause__, errors.LockNotAvailable):
+        return False
+    return error.__cause__ is None or isinstance(error.__cause__, OperationalError)

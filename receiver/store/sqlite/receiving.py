@@ -84,6 +84,7 @@ class SQLiteLedger(Ledger):
         self._db.executemany(
             """
             UPDATE jobs SET status = coalesce(:status, status), raw_status = :raw_status, updated_at = :now,
+                origin = iif(origin IN ('hint', 'listed'), 'event', origin),
                 finished_at = iif(:terminal, :now, finished_at), next_poll_at = iif(:terminal, NULL, next_poll_at),
                 ended_at = iif(:terminal, :ended, ended_at)
             WHERE id = :id

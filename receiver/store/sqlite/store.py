@@ -501,7 +501,8 @@ class SQLiteStore(Store):
     def forget(self, job: Job) -> None:
         self._writer.run(
             lambda db: db.execute(
-                "DELETE FROM jobs WHERE source = ? AND job_id = ? AND origin = 'hint'", (job.source, job.job_id)
+                "DELETE FROM jobs WHERE source = ? AND job_id = ? AND origin = 'hint' AND finished_at IS NULL",
+                (job.source, job.job_id),
             )
         )
 
