@@ -8,6 +8,10 @@ READY := $(VENV)/.ready
 # Nothing is left outside the checkout.
 export PIP_CACHE_DIR := $(CURDIR)/build/pip
 
+PYTEST := TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest
+# Most tests wait for a process.
+SEVERAL := --numprocesses=3 --dist=loadscope
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint types layers cover drill fuzz mutations cluster-test proof audit bench docs site format lock wheel clean
 
@@ -19,7 +23,9 @@ install: $(READY) ## Set up Receiver in .venv
 demo: $(READY) ## Show the main job in half a minute
 	@$(BIN)/receiver demo --directory build/demo
 
-test: lint types layers cover ## Everything CI runs: lint, types, import layers, tests with coverage
+test: lint types layers ## Everything CI runs: lint, types, import layers, tests
+	@mkdir -p build/tmp
+	$(PYTEST) $(SEVERAL)
 
 lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check .
@@ -33,12 +39,11 @@ layers: $(READY) ## Check that imports run downwards only
 
 cover: $(READY) ## Run the tests, with branch coverage
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest --numprocesses=3 --dist=loadscope \
-		--cov --cov-report=term
+	$(PYTEST) $(SEVERAL) --cov --cov-report=term
 
 drill: $(READY) ## Run the long drills, which take a quarter of an hour
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill --ignore=tests/proof
+	$(PYTEST) -m drill --ignore=tests/proof
 
 fuzz: $(READY) ## Look for inputs that break something, for a minute in each function, led by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3'
@@ -49,14 +54,12 @@ mutations: $(READY) ## Break the product in each way that would cost most, and s
 
 cluster-test: $(READY) ## Run what a cluster goes through: processes killed, frozen and resumed, servers restarted
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m "drill or not drill" \
-		tests/cluster tests/engine
+	$(PYTEST) -m "drill or not drill" tests/cluster tests/engine
 
 proof: $(READY) ## Show in drills that nothing is lost, and write their figures into build/proof.md
 	@mkdir -p build/tmp
 	@status=0; \
-	TMPDIR=$(CURDIR)/build/tmp $(BIN)/python -m pytest --basetemp=build/pytest -m drill tests/proof \
-		--junit-xml=build/proof.xml || status=$$?; \
+	$(PYTEST) -m drill tests/proof --junit-xml=build/proof.xml || status=$$?; \
 	$(BIN)/python -m tests.proof.report build/proof.xml > build/proof.md && cat build/proof.md && exit $$status
 
 audit: ## Ask whether a pinned dependency has a known hole, which takes the network
