@@ -94,7 +94,7 @@ def test_a_message_that_is_lost_is_sent_again(fed, rabbitmq, queue):
 
 def test_messages_that_wait_for_long_are_not_sent_again(fed, rabbitmq, queue):
     fed.receive(*[named(f"event_{number}") for number in range(5)])
-    eventually(lambda: waiting(rabbitmq, queue) == 5)
+    eventually(lambda: waiting(rabbitmq, queue) == 5, within=30)
     filled_at = time.monotonic()
 
     # In which the feeder looks twice.
