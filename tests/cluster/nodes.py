@@ -1,10 +1,8 @@
 """Nodes of a cluster on this machine: each an endpoint, a worker and a reconciler, over one PostgreSQL."""
 
 import contextlib
-import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,16 +10,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from receiver import sandbox
 from receiver.config import load
 from receiver.running import free_port
 from receiver.store import open_store
+from tests.proof.load import Journal, Run
 from tests.running import SECRET, descendants
 from tests.store.contract import at_once
 from tests.toml import toml
@@ -36,37 +35,7 @@ _COMMANDS = {
 }
 _CELERY = ("celery", "-A", "receiver.engine.celery", "worker", "--concurrency", "8", "--loglevel", "WARNING")
 _PATIENCE = 3.0
-
-_HANDLER = '''\
-"""Notes when each run began and ended, and in which process."""
-import json, os, time
-from pathlib import Path
-from receiver import Router
-
-router = Router()
-journal = os.open(Path(__file__).with_name("journal"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-
-def note(what, context):
-    line = json.dumps([what, context.idempotency_key, os.getpid(), time.monotonic()]) + "\\n"
-    os.write(journal, line.encode())
-
-
-@router.on()
-def work(event, context):
-    note("start", context)
-    time.sleep(0.1)
-    note("end", context)
-'''
-
-
-@dataclass
-class Run:
-    """One run of a dispatch; a killed one ends when its process did."""
-
-    pid: int
-    started: float
-    ended: float
+_RUN = timedelta(milliseconds=100)
 
 
 @dataclass
@@ -161,11 +130,10 @@ class Nodes:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, second: Mapping[str, str]) -> None:
         """`second` are variables of the second node's only."""
-        (folder / "work.py").write_text(_HANDLER)
         handler = {"path": str(folder / "work.py"), "concurrency": 16}
         tables = {"worker": {"lease": f"{LEASE:g}s"}, "handlers": {"work": handler}, **settings}
         self.nodes = [Node(folder / "a", tables, {}), Node(folder / "b", tables, second)]
-        self._journal = folder / "journal"
+        self._journal = Journal(folder, run=_RUN)
         # A new client for each request would spend its time reading certificates.
         self._client = httpx.Client(timeout=_PATIENCE, trust_env=False)
 
@@ -203,25 +171,4 @@ class Nodes:
 
     def runs(self, trouble: Trouble) -> dict[str, list[Run]]:
         """Of each dispatch, in the order they began."""
-        found: dict[str, list[Run]] = {}
-        begun: dict[tuple[str, int], Run] = {}
-        for line in self._journal.read_text().splitlines():
-            what, key, pid, moment = json.loads(line)
-            if what == "start":
-                begun[key, pid] = run = Run(pid, moment, trouble.killed.get(pid, moment))
-                found.setdefault(key, []).append(run)
-            else:
-                begun[key, pid].ended = moment
-        return {key: sorted(runs, key=lambda run: run.started) for key, runs in found.items()}
-
-
-def clock_ahead(folder: Path, seconds: int) -> dict[str, str]:
-    """The variables that put a process's clock ahead."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        missing = "no C compiler: apt-get install gcc libc6-dev"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    library = folder / "clock_ahead.so"
-    code = Path(__file__).with_name("clock_ahead.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(code), "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(seconds)}
+        return self._journal.runs(trouble.killed)

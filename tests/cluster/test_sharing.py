@@ -13,7 +13,7 @@ from receiver.config import load
 from receiver.models import Schedule
 from receiver.store import open_store
 from receiver.store.base import DispatchFilter
-from tests.cluster.nodes import clock_ahead
+from tests.circumstances import Circumstances
 from tests.running import SECRET, Running
 from tests.scripted import Scripted, job
 from tests.watch import eventually
@@ -87,7 +87,7 @@ def test_workers_share_the_work_and_do_none_of_it_twice(running, store):
 
 def test_a_node_whose_clock_is_ahead_gives_up_no_job(tmp_path, running, store, monkeypatch):
     minutes = Schedule(first=timedelta(0), every={timedelta(0): timedelta(0)}, deadline=timedelta(minutes=5))
-    for name, value in clock_ahead(tmp_path, 600).items():
+    for name, value in Circumstances(tmp_path, clock_ahead=600).variables.items():
         monkeypatch.setenv(name, value)
     with Scripted(job("processing")) as provider:
         ahead = Running(tmp_path, TABLES, base_url=provider.url)

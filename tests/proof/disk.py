@@ -1,17 +1,14 @@
 """What a disk may hold after a power cut, told from a log of what was written and synced (`write_log.c`)."""
 
 import mmap
-import os
 import random
-import shutil
 import struct
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-import pytest
+from tests.preload import library
 
 _HEAD = struct.Struct("=6q")
 _SECTOR = 512
@@ -43,15 +40,9 @@ class Record:
 
 def preloaded(folder: Path, log: Path, database: Path) -> dict[str, str]:
     """The variables that have a process note in `log` what it does to a database's files."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        missing = "no C compiler: apt-get install gcc libc6-dev"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    library = folder / "write_log.so"
-    code = Path(__file__).with_name("write_log.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(code), "-ldl"], check=True)
+    preloaded = library(Path(__file__).with_name("write_log.c"), folder)
     log.touch()
-    return {"LD_PRELOAD": str(library), "WRITE_LOG": str(log), "WRITE_LOG_OF": str(database.resolve())}
+    return {"LD_PRELOAD": str(preloaded), "WRITE_LOG": str(log), "WRITE_LOG_OF": str(database.resolve())}
 
 
 def records(log: Path) -> Iterator[Record]:
@@ -103,7 +94,9 @@ class Disk:
         self._entries: dict[str, _File | None] = {}
         """What each name stands for now."""
         self._synced_entries: dict[str, _File | None] = {}
-        """What each stood for when the folder was last synced."""
+        """What each stands for after a power cut for certain."""
+        self._named: list[tuple[Record, _File | None]] = []
+        """Names made or deleted of which the folder was not yet synced, with what they stand for since."""
 
     def advance(self, moment: float) -> None:
         """Go on to a moment."""
@@ -116,21 +109,32 @@ class Disk:
 
     def _do(self, record: Record) -> None:
         if record.kind is Kind.DELETE:
-            self._entries[record.path] = None
-        elif not _is_sync(record):
-            self._file(record.path).pending.append(record)
-        elif not self._heed_syncs:
-            pass
-        elif record.kind is Kind.SYNC:
-            self._file(record.path).sync(record.began)
-        else:
-            self._synced_entries = dict(self._entries)
+            self._name(record, None)
+        elif record.kind is Kind.SYNC_FOLDER:
+            if self._heed_syncs:
+                self._sync_names(record.began)
+        elif record.kind is not Kind.SYNC:
+            self._file(record).pending.append(record)
+        elif self._heed_syncs:
+            self._file(record).sync(record.began)
 
-    def _file(self, path: str) -> _File:
-        file = self._entries.get(path)
+    def _file(self, record: Record) -> _File:
+        file = self._entries.get(record.path)
         if file is None:
-            file = self._entries[path] = _File()
+            file = _File()
+            self._name(record, file)
         return file
+
+    def _name(self, record: Record, file: _File | None) -> None:
+        self._entries[record.path] = file
+        self._named.append((record, file))
+
+    def _sync_names(self, since: float) -> None:
+        """What names stood for by then, they stand for for certain."""
+        for record, file in self._named:
+            if record.ended <= since:
+                self._synced_entries[record.path] = file
+        self._named = [(record, file) for record, file in self._named if record.ended > since]
 
     def cut(self, chance: random.Random) -> Cut:
         """What may be left if the power fails now: all, nothing, or any sectors of what was not synced."""

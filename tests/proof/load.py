@@ -1,6 +1,7 @@
 """Load for drills: webhooks posted by many threads, with what was answered, and a handler that notes its runs."""
 
 import json
+import math
 import random
 import threading
 import time
@@ -23,8 +24,8 @@ from receiver.store.base import DeliveryFilter, Page, Row
 from tests.running import SECRET
 
 _HANDLER = '''\
-"""Notes when each run began and ended, and in which process."""
-import json, os, time
+"""Notes when each run began and ended, and in which thread of which process."""
+import json, os, threading, time
 from pathlib import Path
 from receiver import Router
 
@@ -33,7 +34,7 @@ journal = os.open(Path(__file__).with_name("journal"), os.O_WRONLY | os.O_APPEND
 
 
 def note(what, context):
-    line = json.dumps([what, context.idempotency_key, os.getpid(), time.monotonic()]) + "\\n"
+    line = json.dumps([what, context.idempotency_key, os.getpid(), threading.get_ident(), time.monotonic()]) + "\\n"
     os.write(journal, line.encode())
 
 
@@ -167,12 +168,14 @@ def settled(store: Store) -> bool:
 
 @dataclass
 class Run:
-    """One run of a dispatch; a killed one ended when its process did."""
+    """One run of a dispatch; times are in seconds of the monotonic clock."""
 
     pid: int
     started: float
     ended: float
-    cut_short: bool = True
+    """That of its process, if that was killed; infinite, if it never ended."""
+    cut_short: bool
+    """Whether its process was killed in the middle of it."""
 
 
 class Journal:
@@ -185,22 +188,23 @@ class Journal:
 
     def busy(self, pid: int) -> bool:
         """Whether a process that is held still is in the middle of a run."""
-        noted = Counter(what for what, _, by, _ in self._lines(f", {pid}, ") if by == pid)
+        noted = Counter(what for what, _, by, _, _ in self._lines(f", {pid}, ") if by == pid)
         return noted["start"] > noted["end"]
 
     def runs(self, deaths: Mapping[int, float]) -> dict[str, list[Run]]:
         """Of each dispatch, in the order they began; `deaths` are the moments at which processes were killed."""
         found: dict[str, list[Run]] = {}
-        begun: dict[tuple[str, int], Run] = {}
-        for what, key, pid, moment in self._lines():
+        begun: dict[tuple[str, int, int], Run] = {}
+        for what, key, pid, thread, moment in self._lines():
             if what == "start":
-                begun[key, pid] = run = Run(pid, moment, deaths.get(pid, moment))
+                begun[key, pid, thread] = run = Run(pid, moment, deaths.get(pid, math.inf), pid in deaths)
                 found.setdefault(key, []).append(run)
             else:
-                begun[key, pid].ended, begun[key, pid].cut_short = moment, False
+                run = begun[key, pid, thread]
+                run.ended, run.cut_short = moment, False
         return {key: sorted(runs, key=lambda run: run.started) for key, runs in found.items()}
 
-    def _lines(self, having: str = "") -> Iterator[tuple[str, str, int, float]]:
+    def _lines(self, having: str = "") -> Iterator[tuple[str, str, int, int, float]]:
         if self._file.exists():
             yield from (tuple(json.loads(line)) for line in self._file.read_text().splitlines() if having in line)
 

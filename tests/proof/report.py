@@ -1,15 +1,14 @@
 """Makes the table of `make proof` out of what its drills have recorded, and prints it.
 
 A drill tells its row by pytest's `record_property`: "drill" and "store" name it, every other property is a figure.
-Several tests may add to the same row. Files are read in their order, and what a later one says of a drill takes the
-place of what an earlier one said.
+Several tests may add figures to the same row, each with names of its own. A test that fails before it has named a drill
+has a row by its own name.
 """
 
 import os
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -36,11 +35,27 @@ Rows = dict[tuple[str, str], Row]
 """By the names of drill and store."""
 
 
-def read(files: Iterable[Path]) -> Rows:
-    """What is told in files of pytest's JUnit form; tests that name no drill are left out."""
+def read(file: Path) -> Rows:
+    """What a file of pytest's JUnit form tells. Tests that name no drill are left out, unless they failed.
+
+    Raises:
+        ValueError: a figure comes twice in one row, with different values.
+    """
     rows: Rows = {}
-    for file in files:
-        rows |= _rows(file)
+    # The file is pytest's, which has just written it.
+    for case in ElementTree.parse(file).iter("testcase"):  # noqa: S314
+        properties = [(item.get("name", ""), item.get("value", "")) for item in case.iter("property")]
+        named = dict(properties)
+        passed = all(case.find(trouble) is None for trouble in ("failure", "error", "skipped"))
+        if "drill" not in named and passed:
+            continue
+        drill = named.get("drill") or f"{case.get('classname', '')}.{case.get('name', '')}"
+        row = rows.setdefault((drill, named.get("store", "")), Row())
+        for name, value in properties:
+            if name not in ("drill", "store") and row.figures.setdefault(name, value) != value:
+                raise ValueError(f"{drill}: {name} is both {row.figures[name]} and {value}")
+        row.seconds += float(case.get("time", "0"))
+        row.passed &= passed
     return rows
 
 
@@ -52,20 +67,6 @@ def written(rows: Rows) -> str:
         for (drill, store), row in rows.items()
     ]  # fmt: skip
     return f"{tabulate(lines, _HEADINGS, tablefmt='github', disable_numparse=True)}\n\n{_machine()}\n"
-
-
-def _rows(file: Path) -> Rows:
-    rows: Rows = {}
-    # The file is pytest's, which has just written it.
-    for case in ElementTree.parse(file).iter("testcase"):  # noqa: S314
-        told = {item.get("name", ""): item.get("value", "") for item in case.iter("property")}
-        if "drill" not in told:
-            continue
-        row = rows.setdefault((told.pop("drill"), told.pop("store", "")), Row())
-        row.figures |= told
-        row.seconds += float(case.get("time", "0"))
-        row.passed &= all(case.find(trouble) is None for trouble in ("failure", "error", "skipped"))
-    return rows
 
 
 def _figure(name: str, value: str) -> str:
@@ -81,6 +82,6 @@ def _machine() -> str:
 
 
 if __name__ == "__main__":
-    found = read(map(Path, sys.argv[1:]))
+    found = read(Path(sys.argv[1]))
     sys.stdout.write(written(found))
     sys.exit(not found or not all(row.passed for row in found.values()))

@@ -14,10 +14,8 @@ from receiver.store import Store, open_store
 from tests.running import API_KEY, SECRET, Running, descendants
 from tests.toml import toml
 
-short_on_sqlite = pytest.mark.parametrize(
-    "store_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.drill)], indirect=True
-)
-"""Has no short form on PostgreSQL: to start a receiver takes seconds of computing."""
+SLOTS = 16
+"""How many runs the handler has at once."""
 
 _HANDLER = '''\
 """Notes every run for the end of a job: what it was for, and the key under which it would have an effect."""
@@ -58,7 +56,10 @@ class Serving(Running):
         self._variables = variables or {}
         given = {"provider": "creativeai", "secrets": [SECRET], "api_key": API_KEY}
         tables = [f"[sources.{name}]\n{_lines({**given, **settings})}" for name, settings in sources.items()]
-        tables += [f'[reconcile]\nevery = "{every}"', '[handlers.finished]\npath = "finished.py"\nconcurrency = 16']
+        tables += [
+            f'[reconcile]\nevery = "{every}"',
+            f'[handlers.finished]\npath = "finished.py"\nconcurrency = {SLOTS}',
+        ]
         super().__init__(folder, "\n".join(tables))
         self.config.write_text(_lines({"store": store_url, **(settings or {})}) + self.config.read_text())
         (folder / "finished.py").write_text(_HANDLER)
@@ -83,6 +84,21 @@ class Serving(Running):
         """Its store, beside it."""
         with closing(open_store(load(self.config))) as opened:
             yield opened
+
+
+def forms(short: Any, **full: Any) -> list[Any]:
+    """Values for the fixtures `store_url` and `form`: the short form on SQLite, and full ones by name on each store.
+
+    There is no short form on PostgreSQL: to start a receiver takes seconds of computing.
+    """
+    return [
+        pytest.param("sqlite", ("short", short), id="sqlite-short"),
+        *(
+            pytest.param(store, (name, size), id=f"{store}-{name}", marks=pytest.mark.drill)
+            for name, size in full.items()
+            for store in ("sqlite", "postgresql")
+        ),
+    ]
 
 
 def processes(pid: int) -> frozenset[int]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,13 +14,11 @@ from receiver import clock, sandbox
 from receiver.clock import from_text
 from receiver.models import Delivery
 from receiver.providers.replicate import Replicate
-from tests.proof.circumstances import Circumstances
-from tests.proof.serving import Serving, processes, short_on_sqlite
+from tests.circumstances import Circumstances
+from tests.proof.serving import Serving, forms, processes
 from tests.running import SECRET
 from tests.scripted import Scripted, job
 from tests.watch import eventually
-
-pytestmark = short_on_sqlite
 
 # What the one signs holds a time, what the other signs does not.
 UNTIMED, TIMED = "untimed", "timed"
@@ -30,11 +29,9 @@ WRONG = timedelta(minutes=10)
 FIRST_POLL = timedelta(seconds=10)
 SOON = 60.0
 
-CLOCKS = [
-    pytest.param(WRONG, id="ahead-short"),
-    pytest.param(WRONG, id="ahead", marks=pytest.mark.drill),
-    pytest.param(-WRONG, id="behind", marks=pytest.mark.drill),
-]
+pytestmark = pytest.mark.parametrize(
+    ("store_url", "form"), forms(short=WRONG, ahead=WRONG, behind=-WRONG), indirect=True
+)
 
 
 @dataclass
@@ -52,7 +49,8 @@ class Aftermath:
     doctor: str
     alerts: str
     effects: dict[str, int]
-    """Of the end of each job."""
+    runs: dict[str, int]
+    """Both of the end of each job."""
     polled_after: float
     """How many seconds after it was tracked the end of a job was learned by the wrong clock,"""
     polled_after_again: float
@@ -62,11 +60,10 @@ class Aftermath:
     same_processes: bool
 
 
-@pytest.fixture(scope="module", params=CLOCKS)
-def aftermath(request, tmp_path_factory, store_url):
+@pytest.fixture(scope="module")
+def aftermath(form, tmp_path_factory, store_url):
     folder = tmp_path_factory.mktemp("clocks")
-    circumstances = Circumstances(folder)
-    circumstances.be(clock_ahead=int(request.param.total_seconds()))
+    circumstances = Circumstances(folder, clock_ahead=int(form.total_seconds()))
     with Scripted(job("completed", output_url="https://cdn.example/speech.mp3")) as provider:
         sources = {
             UNTIMED: {"base_url": provider.url},
@@ -74,7 +71,7 @@ def aftermath(request, tmp_path_factory, store_url):
         }
         receiver = Serving(folder, store_url, sources, every="500ms", variables=circumstances.variables)
         with receiver.serving() as process:
-            return _gone_through(receiver, process.pid, circumstances, request.param)
+            return _gone_through(receiver, process.pid, circumstances, form)
 
 
 def _gone_through(receiver: Serving, pid: int, circumstances: Circumstances, wrong: timedelta) -> Aftermath:
@@ -94,6 +91,7 @@ def _gone_through(receiver: Serving, pid: int, circumstances: Circumstances, wro
     jobs = [f"{job_id}_{name}" for job_id in ["untimed", *TIMED_JOBS, "polled", "polled_again"]]
     eventually(lambda: {job_id for _, job_id in receiver.effects} >= set(jobs), within=SOON)
     effects = {job_id: count for (_, job_id), count in receiver.effects.items()}
+    runs = Counter(run["job"] for run in receiver.runs)
     return Aftermath(
         wrong=wrong,
         answered=answered,
@@ -103,6 +101,7 @@ def _gone_through(receiver: Serving, pid: int, circumstances: Circumstances, wro
         doctor=doctor,
         alerts=alerts,
         effects={job_id: effects[job_id] for job_id in jobs},
+        runs={job_id: runs[job_id] for job_id in jobs},
         polled_after=polled_after,
         polled_after_again=polled_after_again,
         planned=(planned or clock.now()) - clock.now(),
@@ -171,14 +170,18 @@ def test_what_does_not_depend_on_it_goes_on(aftermath, tell):
     tell("a poll took", f"{aftermath.polled_after:.1f} s")
 
     assert aftermath.untimed == 202
+    assert aftermath.polled_after <= FIRST_POLL.total_seconds()
 
 
 def test_it_recovers_by_itself(aftermath, tell):
     tell("taken when sent again", aftermath.answered_again.count(202))
     tell("a poll took after it was set right", f"{aftermath.polled_after_again:.1f} s")
+    tell("effects", sum(aftermath.effects.values()))
+    tell("runs", sum(aftermath.runs.values()))
 
     assert aftermath.answered_again == [202] * len(TIMED_JOBS)
-    assert set(aftermath.effects.values()) == {1}
+    assert set(aftermath.effects.values()) == set(aftermath.runs.values()) == {1}
+    assert aftermath.polled_after_again <= FIRST_POLL.total_seconds()
     assert aftermath.same_processes
 
 

@@ -15,11 +15,10 @@ import pytest
 from receiver.models import Schedule, Status
 from receiver.sandbox import Conditions, Outcome, Posted, Sandbox
 from receiver.store import Store
-from tests.proof.serving import Serving, short_on_sqlite
+from tests.proof.load import every, settled
+from tests.proof.serving import Serving, forms
 from tests.running import API_KEY, SECRET
 from tests.watch import eventually
-
-pytestmark = short_on_sqlite
 
 DRILL = "webhooks lost, doubled, reordered and late"
 LOST = (0.0, 0.1, 0.5, 1.0)
@@ -32,7 +31,6 @@ SCHEDULE = Schedule(first=timedelta(seconds=2), every={timedelta(0): timedelta(s
 DURATION, SPREAD = timedelta(milliseconds=250), 0.9
 LATE = timedelta(seconds=3)
 SUBMITTERS = 8
-MANY = 10_000
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,15 @@ class Aftermath:
     events: list[dict[str, object]]
 
 
-SIZES = [
-    pytest.param(Size([(0.5, 0.5, 0.5)], 10), id="short"),
-    pytest.param(Size(list(product(SHARES, repeat=3)), 100), id="full", marks=pytest.mark.drill),
-]
+pytestmark = pytest.mark.parametrize(
+    ("store_url", "form"),
+    forms(short=Size([(0.5, 0.5, 0.5)], 10), full=Size(list(product(SHARES, repeat=3)), 100)),
+    indirect=True,
+)
 
 
-@pytest.fixture(scope="module", params=SIZES)
-def aftermath(request, tmp_path_factory, store_url):
+@pytest.fixture(scope="module")
+def aftermath(form, tmp_path_factory, store_url):
     matrix = {
         f"lost{lost:.0%}-doubled{doubled:.0%}-reordered{reordered:.0%}-late{delayed:.0%}".replace("%", ""): Conditions(
             duration=DURATION,
@@ -83,14 +82,14 @@ def aftermath(request, tmp_path_factory, store_url):
             delay=LATE,
             seed=number,
         )
-        for number, (lost, (doubled, reordered, delayed)) in enumerate(product(LOST, request.param.troubles))
+        for number, (lost, (doubled, reordered, delayed)) in enumerate(product(LOST, form.troubles))
     }
     with ExitStack() as open_until_then:
         providers = {
             name: open_until_then.enter_context(Sandbox(conditions, secret=SECRET, api_key=API_KEY))
             for name, conditions in matrix.items()
         }
-        return _gone_through(tmp_path_factory.mktemp("loss"), store_url, providers, request.param.jobs)
+        return _gone_through(tmp_path_factory.mktemp("loss"), store_url, providers, form.jobs)
 
 
 def _gone_through(folder, store_url: str, providers: dict[str, Sandbox], jobs: int) -> Aftermath:
@@ -108,8 +107,8 @@ def _gone_through(folder, store_url: str, providers: dict[str, Sandbox], jobs: i
         wanted = {(job.source, job.job_id) for job in created}
         eventually(lambda: all(provider.idle for provider in providers.values()), within=60)
         eventually(lambda: set(receiver.effects) >= wanted, within=60)
-        eventually(lambda: not store.unrouted(1) and not any(store.waiting().values()), within=30)
-        events = [row for row in store.list_events(limit=MANY).rows if row["source"] in providers]
+        eventually(lambda: settled(store), within=30)
+        events = list(every(store.list_events))
     posted = {name: provider.webhooks for name, provider in providers.items()}
     return Aftermath(created, posted, receiver.runs, receiver.effects, events)
 
@@ -127,50 +126,65 @@ def _create(client: httpx.Client, receiver: Serving, store: Store, source: str, 
     return Created(source, job_id, at)
 
 
-def test_each_end_has_its_effect_once(aftermath, store_name, record_property):
-    outcomes = Counter(posted.outcome for posted in _all(aftermath))
-    deliveries = Counter((posted.url, posted.job_id) for posted in _all(aftermath) if _arrived(posted))
-    via = Counter(str(event["via"]) for event in aftermath.events)
+@pytest.fixture
+def tell(store_name, record_property):
+    """Tell a figure."""
     record_property("drill", DRILL)
     record_property("store", store_name)
-    record_property("combinations", len(aftermath.posted))
-    record_property("jobs", len(aftermath.created))
-    record_property("webhooks that arrived", outcomes[Outcome.DELIVERED])
-    record_property("dropped", outcomes[Outcome.LOST])
-    record_property("doubled", sum(count > 1 for count in deliveries.values()))
-    record_property("told after a poll had", sum(_came_second(aftermath)))
-    record_property("events by webhook", via["webhook"])
-    record_property("by poll", via["poll"])
-    record_property("effects", sum(aftermath.effects.values()))
+    return record_property
 
-    assert aftermath.effects == Counter((job.source, job.job_id) for job in aftermath.created)
+
+def test_each_end_has_its_effect_once(aftermath, tell):
+    outcomes = Counter(posted.outcome for posted in _all(aftermath))
+    via = Counter(str(event["via"]) for event in aftermath.events)
+    tell("combinations", len(aftermath.posted))
+    tell("jobs", len(aftermath.created))
+    tell("webhooks that arrived", outcomes[Outcome.DELIVERED])
+    tell("dropped", outcomes[Outcome.LOST])
+    tell("doubled", _doubled(aftermath))
+    tell("told after a poll had", sum(_came_second(aftermath)))
+    tell("events by webhook", via["webhook"])
+    tell("by poll", via["poll"])
+    tell("effects", sum(aftermath.effects.values()))
+    tell("runs", len(aftermath.runs))
+    runs = Counter((run["source"], run["job"]) for run in aftermath.runs)
+
+    assert aftermath.effects == runs == Counter((job.source, job.job_id) for job in aftermath.created)
     assert {run["status"] for run in aftermath.runs} == {Status.SUCCEEDED}
 
 
-def test_each_end_is_one_event(aftermath):
+def test_each_end_is_one_event(aftermath, tell):
     assert Counter((event["source"], event["job"], event["status"]) for event in aftermath.events) == Counter(
         (job.source, job.job_id, "succeeded") for job in aftermath.created
     )
 
 
-def test_each_end_is_learned_in_time(aftermath, store_name, record_property):
+def test_each_end_is_learned_in_time(aftermath, tell):
     ended = {(run["source"], run["job"]): run["at"] for run in aftermath.runs}
     slowest = max(ended[job.source, job.job_id] - job.at for job in aftermath.created)
+    tell("slowest from creation to handler", f"{slowest:.1f} s")
 
-    record_property("drill", DRILL)
-    record_property("store", store_name)
-    record_property("slowest from creation to handler", f"{slowest:.1f} s")
     assert slowest <= (DEADLINE + PASS).total_seconds()
 
 
-def test_the_trouble_was_felt(aftermath):
+def test_the_trouble_was_felt(aftermath, tell):
     """Otherwise the drill shows nothing."""
     sources = [source for source in aftermath.posted if source.endswith("doubled50-reordered50-late50")]
+    created = {(job.source, job.job_id): job.at for job in aftermath.created}
+    late = sum(
+        posted.at - created[source, posted.job_id] > LATE.total_seconds()
+        for source in sources
+        for posted in aftermath.posted[source]
+        if _arrived(posted)
+    )
+    tell("of the worst sources, webhooks late by 3 s", late)
 
     assert _count(aftermath, "lost0-", Outcome.LOST) == _count(aftermath, "lost100-", Outcome.DELIVERED) == 0
     assert min(_count(aftermath, "lost50-", outcome) for outcome in (Outcome.LOST, Outcome.DELIVERED)) > 0
     assert any(earlier > later for source in sources for earlier, later in pairwise(_arrivals(aftermath, source)))
     assert any(_came_second(aftermath))
+    assert _doubled(aftermath) > 0
+    assert late > 0
 
 
 def _all(aftermath: Aftermath) -> list[Posted]:
@@ -185,6 +199,12 @@ def _count(aftermath: Aftermath, prefix: str, outcome: Outcome) -> int:
         for posted in several
         if source.startswith(prefix)
     )
+
+
+def _doubled(aftermath: Aftermath) -> int:
+    """How many webhooks arrived more than once."""
+    arrivals = Counter((posted.url, posted.job_id) for posted in _all(aftermath) if _arrived(posted))
+    return sum(count > 1 for count in arrivals.values())
 
 
 def _arrived(posted: Posted) -> bool:

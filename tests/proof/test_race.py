@@ -19,16 +19,19 @@ from receiver.inbox import Source
 from receiver.models import Delivery, Response, Schedule, Via
 from receiver.providers.creativeai import CreativeAI
 from receiver.store import open_store
-from receiver.store.base import Row, Store
+from receiver.store.base import Store
+from tests.proof.load import every
 from tests.running import SECRET
 
 SOURCE, HANDLER = "creativeai", "archive"
 HOUR = timedelta(hours=1)
 LATER = Schedule(first=HOUR, every={timedelta(0): HOUR}, deadline=HOUR)
 PATIENCE = 60.0
-MANY = 20_000
 
-RACES = [pytest.param(20, id="short"), pytest.param(10_000, id="full", marks=pytest.mark.drill)]
+RACES = [
+    pytest.param(("short", 20), id="short"),
+    pytest.param(("full", 10_000), id="full", marks=pytest.mark.drill),
+]
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ def tests_on_the_path(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
 
 
-@pytest.mark.parametrize("races", RACES)
-def test_what_is_told_twice_at_once_is_one_event_and_one_dispatch(store, store_url, store_name, races, record_property):
-    jobs = [f"race_{races}_{number}" for number in range(races)]
+@pytest.mark.parametrize("form", RACES, indirect=True)
+def test_what_is_told_twice_at_once_is_one_event_and_one_dispatch(store, store_url, store_name, form, record_property):
+    races = form
+    jobs = [f"race_{number}" for number in range(races)]
     with ThreadPoolExecutor(8) as application:
         list(application.map(lambda job: store.track(SOURCE, job, kind="video", schedule=LATER), jobs))
 
@@ -67,8 +71,8 @@ def test_what_is_told_twice_at_once_is_one_event_and_one_dispatch(store, store_u
 
     winners = Counter(told.via for pair in pairs for told in pair if told.event_count)
     overlapping = sum(max(one.began, other.began) < min(one.ended, other.ended) for one, other in pairs)
-    events = Counter(row["job"] for row in _events(store) if row["job"] in set(jobs))
-    dispatches = Counter(row["job"] for row in _dispatches(store) if row["job"] in set(jobs))
+    events = Counter(row["job"] for row in every(store.list_events))
+    dispatches = Counter(row["job"] for row in every(store.list_dispatches))
     record_property("drill", "webhook and poll at the same instant")
     record_property("store", store_name)
     record_property("races", races)
@@ -133,11 +137,3 @@ def _side(source: Source, store: Store, job_id: str, *, by_webhook: bool) -> Tol
 
 def _lower(headers: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _events(store: Store) -> list[Row]:
-    return store.list_events(limit=MANY).rows
-
-
-def _dispatches(store: Store) -> list[Row]:
-    return store.list_dispatches(limit=MANY).rows

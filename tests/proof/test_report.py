@@ -18,13 +18,15 @@ FAILED = """
         <property name="lost" value="0"/>
     </properties><failure message="no"/></testcase>
     """
+CONTRADICTING = PASSED.replace("1000", "999")
 NO_DRILL = '<testcase name="c" time="1"/>'
+NOT_YET_NAMED = '<testcase classname="tests.proof.test_kill" name="d" time="1"><error message="no"/></testcase>'
 
 
 @pytest.fixture
 def told(tmp_path):
     def write(*cases: str) -> Path:
-        file = tmp_path / f"{len(list(tmp_path.iterdir()))}.xml"
+        file = tmp_path / "proof.xml"
         file.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
         return file
 
@@ -32,20 +34,33 @@ def told(tmp_path):
 
 
 def test_tells_figures_by_drill_and_store(told):
-    text = report.written(report.read([told(PASSED, NO_DRILL)]))
+    text = report.written(report.read(told(PASSED, NO_DRILL)))
 
     assert "| kill -9 | sqlite  | 1,000 kills, slowest 1.5 s | 2 s    | holds    |" in text
 
 
 def test_a_drill_fails_if_any_of_its_tests_does(told):
-    rows = report.read([told(PASSED, FAILED)])
+    rows = report.read(told(PASSED, FAILED))
 
     assert not rows["kill -9", "sqlite"].passed
     assert "**fails**" in report.written(rows)
 
 
-def test_a_later_run_counts(told):
-    rows = report.read([told(FAILED), told(PASSED)])
+def test_what_fails_before_it_names_a_drill_has_a_row(told):
+    rows = report.read(told(PASSED, NOT_YET_NAMED))
 
-    assert rows["kill -9", "sqlite"].passed
-    assert "lost" not in rows["kill -9", "sqlite"].figures
+    assert {drill: row.passed for (drill, _), row in rows.items()} == {
+        "kill -9": True,
+        "tests.proof.test_kill.d": False,
+    }
+
+
+def test_figures_that_differ_are_refused(told):
+    with pytest.raises(ValueError, match=r"kill -9: kills is both 1000 and 999"):
+        report.read(told(PASSED, CONTRADICTING))
+
+
+def test_the_same_figure_may_come_twice(told):
+    rows = report.read(told(PASSED, PASSED))
+
+    assert rows["kill -9", "sqlite"].figures["kills"] == "1000"

@@ -1,4 +1,8 @@
-"""A million events through one `receiver serve`: memory, files and rate stay what they were after the first tenth."""
+"""A long run: memory grows by less than 32 MiB, open files by fewer than 20, and the rate stays above half.
+
+Each is compared with what it was in the first tenths of the run, which has a million events on SQLite, and 200,000 on
+PostgreSQL.
+"""
 
 import os
 import socket
@@ -104,7 +108,7 @@ class Senders:
             request, answer = self._request(number), b""
             while not answer and not self._over.is_set():
                 # Connections that were idle for long are closed; what was on its way then is posted again.
-                with suppress(ConnectionError):
+                with suppress(OSError):
                     if connection is None:
                         connection = socket.create_connection(self._address, timeout=30)
                     connection.sendall(request)
@@ -135,7 +139,10 @@ def _answer(connection: socket.socket) -> bytes:
     head, _, body = answer.partition(b"\r\n\r\n")
     [length] = [int(line[16:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
     while len(body) < length:
-        body += connection.recv(65536)
+        received = connection.recv(65536)
+        if not received:
+            return b""
+        body += received
     return answer
 
 
@@ -212,6 +219,8 @@ def test_a_long_run_ends_as_it_began(store_name, store_url, events, within, slow
     receiver = Running(tmp_path, '[handlers.work]\npath = "work.py"\nconcurrency = 8')
     receiver.config.write_text(f'store = "{store_url}"\n{receiver.config.read_text()}')
     (tmp_path / "work.py").write_text(_HANDLER)
+    record_property("drill", "soak")
+    record_property("store", store_name)
     senders = Senders(receiver.url, events, tmp_path / "ran")
     samples, deadline = [], time.monotonic() + within
     with receiver.serving() as process, senders.posting():
@@ -226,8 +235,6 @@ def test_a_long_run_ends_as_it_began(store_name, store_url, events, within, slow
         lines = sum(1 for _ in log)
     stored = kept(store_url)
 
-    record_property("drill", "soak")
-    record_property("store", store_name)
     record_property("acknowledged", sum(senders.answers.values()))
     record_property("deliveries, events and dispatches done kept", "{:,}, {:,} and {:,}".format(*stored))
     record_property("runs", senders.ran)

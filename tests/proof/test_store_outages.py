@@ -20,7 +20,7 @@ from receiver import sandbox
 from receiver.models import Schedule
 from tests.postgres import Databases, Server
 from tests.postgres import running as running_postgres
-from tests.proof.serving import Serving, processes
+from tests.proof.serving import SLOTS, Serving, processes
 from tests.running import SECRET, descendants
 from tests.scripted import Scripted, job
 from tests.trouble import database_locked, flock_held
@@ -46,10 +46,9 @@ RECOVERED_WITHIN = 150.0
 class Posted:
     """What providers posted until it was acknowledged."""
 
-    acknowledged: list[str] = field(default_factory=list)
-    """By job."""
-    answers: Counter[int | None] = field(default_factory=Counter)
-    """None where the connection broke."""
+    acknowledged: dict[str, float] = field(default_factory=dict)
+    """When each job's was, on the monotonic clock."""
+    answers: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass
@@ -66,7 +65,11 @@ class Aftermath:
     """What a webhook was answered meanwhile, and when it may come again."""
     log: str
     posted: Posted
+    acknowledged: int
+    """How many were acknowledged meanwhile."""
     effects: Counter[str]
+    runs: int
+    """How many runs of the handler those took."""
     jobs: set[str]
     """Those that were to be asked about meanwhile."""
     polls: list[float]
@@ -159,13 +162,14 @@ def _gone_through(
                     store.track(SOURCE, job_id, kind="voice", schedule=SCHEDULE)
             began = time.monotonic()
             with outage():
+                away = time.monotonic()
                 asked = providers.submit(_post, receiver, "meanwhile"), providers.submit(_ready, receiver)
                 command = receiver.run("track", SOURCE, "meanwhile", "--kind", "voice")
                 answered, ready = asked[0].result(), {asked[1].result()}
                 eventually(lambda: time.monotonic() > began + length, within=length + 1)
                 ready.add(_ready(receiver))
                 log = receiver.log
-                lasted = time.monotonic() - began
+                back = time.monotonic()
             # A server may need a while until it is there again.
             ended = time.monotonic()
             eventually(receiver.ready, within=READY_WITHIN)
@@ -180,13 +184,16 @@ def _gone_through(
     return Aftermath(
         kind=kind,
         words=KINDS[kind][1],
-        lasted=lasted,
+        lasted=back - began,
         command=(command.returncode, command.stderr),
         readiness=ready,
         answered=answered,
         log=log,
         posted=posted,
+        # What was committed just before may be answered just after.
+        acknowledged=sum(away + COMMIT_TIMEOUT < at < back for at in posted.acknowledged.values()),
         effects=Counter({job_id: count for (_, job_id), count in receiver.effects.items()}),
+        runs=len(receiver.runs),
         jobs=jobs,
         polls=[asked.at - ended for asked in provider.asked if asked.at > ended],
         ready=ready_after,
@@ -203,10 +210,10 @@ def _post_until(over: threading.Event, receiver: Serving, posted: Posted, number
             posted.answers[status] += 1
             time.sleep(AGAIN_AFTER)
         posted.answers[status] += 1
-        posted.acknowledged.append(job_id)
+        posted.acknowledged[job_id] = time.monotonic()
 
 
-def _post(receiver: Serving, job_id: str) -> tuple[int | None, str | None]:
+def _post(receiver: Serving, job_id: str) -> tuple[int, str | None]:
     body = sandbox.webhook_body("voice", job_id)
     url, headers = f"{receiver.url}/webhooks/{SOURCE}", sandbox.signed(body, SECRET)
     answer = httpx.post(url, content=body, headers=headers, timeout=30, trust_env=False)
@@ -228,9 +235,11 @@ def tell(aftermath, record_property):
 def test_senders_and_balancers_are_told(aftermath, tell):
     tell("lasted", f"{aftermath.lasted:.0f} s")
     tell("answered 503 meanwhile", aftermath.posted.answers[503])
+    tell("acknowledged meanwhile", aftermath.acknowledged)
 
     assert aftermath.answered == (503, "5")
     assert aftermath.readiness == {503}
+    assert aftermath.acknowledged == 0
     assert set(aftermath.posted.answers) <= {200, 202, 503}
 
 
@@ -255,8 +264,12 @@ def test_it_recovers_by_itself(aftermath, tell):
 def test_each_end_has_its_effect_once(aftermath, tell):
     tell("webhooks acknowledged", len(aftermath.posted.acknowledged))
     tell("jobs due meanwhile", len(aftermath.jobs))
+    tell("effects", aftermath.effects.total())
+    tell("runs", aftermath.runs)
 
     assert all(aftermath.effects[job_id] == 1 for job_id in [*aftermath.jobs, *aftermath.posted.acknowledged])
+    # What ran as the store went away could not be recorded as done, and runs again.
+    assert aftermath.runs <= aftermath.effects.total() + SLOTS
 
 
 def test_there_is_no_storm_afterwards(aftermath, tell):

@@ -23,6 +23,7 @@ from tests.scripted import Scripted, job
 from tests.watch import eventually
 
 _SAMPLES = Path(__file__).parents[1] / "samples" / "databases"
+_FIRST = ["sqlite_1", "postgresql_1"]
 _MIGRATIONS = {"_sqlite_migrations", "receiver_migrations"}
 # A worker's lease of a minute has ended by then, the deadlines of twelve minutes have not.
 _AGO = timedelta(minutes=2)
@@ -135,14 +136,10 @@ def in_state(store: Store, state: str) -> int:
     return len(store.list_dispatches(DispatchFilter(state=state), limit=100).rows)
 
 
-_ALL = [
-    pytest.param("sqlite_1", id="sqlite-1"),
-    pytest.param("sqlite_2", id="sqlite-2", marks=pytest.mark.drill),
-    pytest.param("sqlite_3", id="sqlite-3", marks=pytest.mark.drill),
-    pytest.param("sqlite_4", id="sqlite-4", marks=pytest.mark.drill),
-    pytest.param("sqlite_5", id="sqlite-5", marks=pytest.mark.drill),
-    pytest.param("postgresql_1", id="postgresql-1"),
-]
+def samples() -> list[str]:
+    """The names of all databases that earlier versions have left, `STORE_MIGRATIONS`."""
+    names = [file.stem.rpartition("_") for file in _SAMPLES.glob("*.sql")]
+    return [f"{store}_{count}" for store, count in sorted((store, int(count)) for store, _, count in names)]
 
 
 @pytest.fixture
@@ -164,14 +161,25 @@ def left(request, tmp_path):
                 yield receiver, url
 
 
-@pytest.mark.parametrize("left", _ALL, indirect=True)
-def test_what_an_earlier_version_left_is_kept_and_finished(left, record_property):
+@pytest.mark.parametrize(
+    "left",
+    [
+        *(pytest.param(name, id=f"{name}-short") for name in _FIRST),
+        *(pytest.param(name, id=f"{name}-full", marks=pytest.mark.drill) for name in samples()),
+    ],
+    indirect=True,
+)
+def test_what_an_earlier_version_left_is_kept_and_finished(left, request, record_property):
     receiver, url = left
+    store_name, _, migrations = request.node.callspec.params["left"].rpartition("_")
+    record_property("drill", f"upgrade from migration {migrations} with work in flight")
+    record_property("store", {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[store_name])
     before = rows(url)
 
     migrate(load(receiver.config))
-    after = rows(url)
-    assert missing(before, after) == []
+    lacking = missing(before, rows(url))
+    record_property("rows before", sum(map(len, before.values())))
+    record_property("rows missing or changed after", len(lacking))
 
     grow_older(url, max(row["recorded_at"] for row in before["events"]))
     with receiver.serving(), closing(open_store(load(receiver.config))) as store:
@@ -182,22 +190,19 @@ def test_what_an_earlier_version_left_is_kept_and_finished(left, record_property
         answers = [receiver.post_again(job_id) for job_id in [*DONE, *FAILED, *RUNNING, *UNROUTED, *OPEN]]
         events = store.list_events(limit=100).rows
         refusals = store.list_refusals(limit=100).rows
-
-    assert retried.returncode == 0, retried.stderr
     ran = Counter(receiver.ran)
+    record_property("runs left to do", ran.total())
+    record_property("done again", sum(ran[job_id] for job_id in DONE))
+
+    assert lacking == []
+    assert retried.returncode == 0, retried.stderr
     assert ran == dict.fromkeys([*FAILED, *RUNNING, *UNROUTED, *OPEN, "vgen_hinted"], 2)
     assert set(answers) == {200}
     assert len(events) == len(before["events"]) + len(OPEN) + 1
     assert len(refusals) == len(before["quarantine"]) == 1
-    record_property("drill", "upgrade with work in flight")
-    record_property("store", "SQLite" if url.startswith("sqlite") else "PostgreSQL")
-    record_property("rows before", sum(map(len, before.values())))
-    record_property("rows missing or changed after", len(missing(before, after)))
-    record_property("runs left to do", sum(ran.values()))
-    record_property("done again", sum(ran[job_id] for job_id in DONE))
 
 
-@pytest.mark.parametrize("left", ["sqlite_1", "postgresql_1"], indirect=True)
+@pytest.mark.parametrize("left", _FIRST, indirect=True)
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(left):
     receiver, url = left
     migrate(load(receiver.config))
