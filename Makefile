@@ -41,7 +41,7 @@ cover: $(READY) ## Run the tests, with branch coverage
 	@mkdir -p build/tmp
 	$(PYTEST) $(SEVERAL) --cov --cov-report=term
 
-drill: $(READY) ## Run the long drills, which take a quarter of an hour
+drill: $(READY) ## Run the long drills, a quarter of an hour, but for those of `make proof`
 	@mkdir -p build/tmp
 	$(PYTEST) -m drill --ignore=tests/proof
 
