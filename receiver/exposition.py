@@ -1,6 +1,7 @@
 """The answer to Prometheus: what the processes of this node counted, and gauges read from the store."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -37,12 +38,15 @@ def exposition(store: Store, sources: Mapping[str, Source], directory: Path | No
 
 
 class _Counted(Collector):
-    """What the processes of this node counted, as it was when this was made."""
+    """What the processes of this node counted, as it was when this was made; nothing if it could not be read whole."""
 
     def __init__(self, directory: Path) -> None:
-        # A process that starts meanwhile makes one file of those of others that ended.
-        with metrics.alone(directory):
-            self._families = list(MultiProcessCollector(None, path=str(directory)).collect())  # type: ignore[no-untyped-call]
+        self._families: list[MetricFamily] = []
+        # A process that starts meanwhile makes one file of those of others that ended, and `serve` removes them all.
+        # What is read in between would be too much or too little, which looks as if the counters began anew.
+        with suppress(FileNotFoundError), metrics.alone(directory) as locked:
+            if locked:
+                self._families = list(MultiProcessCollector(None, path=str(directory)).collect())  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterable[MetricFamily]:
         return self._families

@@ -99,8 +99,9 @@ class Replay:
         try:
             for page in self._pages():
                 wanted = self._wanted(page)
-                self._store.replay(wanted, replay_id=replay_id, wait=every * found.dispatches.total(), every=every)
-                found.add(wanted)
+                wait = every * found.dispatches.total()
+                made = self._store.replay(wanted, replay_id=replay_id, wait=wait, every=every)
+                found.add(self._without_emptied(wanted) if len(made) < sum(map(len, wanted.values())) else wanted)
                 advance(len(page))
         except StoreUnavailable as error:
             if not found.event_count:
@@ -132,6 +133,11 @@ class Replay:
             for event in events
             if event.id is not None
         }
+
+    def _without_emptied(self, plan: Mapping[int, Sequence[str]]) -> dict[int, Sequence[str]]:
+        """Those of a plan that were carried out: of what is emptied nothing is replayed."""
+        events = {event_id: self._store.event(event_id) for event_id in plan}
+        return {event.id: plan[event.id] for event in events.values() if event and event.id and not event.emptied}
 
     def _refuse_unwanted(self) -> None:
         for event in self._named:

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from receiver.config import RetentionConfig
@@ -16,10 +18,19 @@ _LOOK_EVERY = 60.0
 _PAUSE = 0.02
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """How much went of each kind of data that is not kept for ever."""
+
+    counts: Mapping[Prunable, int]
+    complete: bool = True
+    """False if it was stopped before everything was looked at."""
+
+
 def prune(
     store: Store, retention: RetentionConfig, *, dry_run: bool = False, stopped: threading.Event | None = None
-) -> dict[Prunable, int]:
-    """How much went of each kind of data that is not kept for ever; with `dry_run`, how much would.
+) -> Pruned:
+    """Drop what is older than the settings want it kept; with `dry_run`, only count it.
 
     Once `stopped` is set, the rest is left for the next time.
 
@@ -30,9 +41,9 @@ def prune(
     for what in counts:
         for count in store.prune(what, older_than=getattr(retention, what), dry_run=dry_run):
             counts[what] += count
-            if stopped is not None and stopped.wait(_PAUSE):
-                return counts
-    return counts
+            if stopped is not None and stopped.wait(_PAUSE if count else 0):
+                return Pruned(counts, complete=False)
+    return Pruned(counts)
 
 
 def prune_now_and_then(store: Store, retention: RetentionConfig, stopped: threading.Event) -> None:
@@ -40,7 +51,8 @@ def prune_now_and_then(store: Store, retention: RetentionConfig, stopped: thread
     while not stopped.is_set():
         try:
             if store.claim_turn("prune", every=_EVERY):
-                gone = {str(what): count for what, count in prune(store, retention, stopped=stopped).items() if count}
+                counts = prune(store, retention, stopped=stopped).counts
+                gone = {str(what): count for what, count in counts.items() if count}
                 if gone:
                     _log.info("dropped what is old", extra=gone)
         except StoreUnavailable as error:

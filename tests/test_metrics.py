@@ -157,6 +157,24 @@ def test_a_file_that_cannot_be_read_is_in_nobodys_way(store, directory, content)
     assert told(store, directory)["receiver_polls_total", "open", "studio"] == 1
 
 
+def test_what_somebody_else_adds_up_is_left_out(store, directory, monkeypatch):
+    monkeypatch.setattr(metrics, "_PATIENCE", 0)
+    count(directory, "everything()")
+
+    with metrics.alone(directory):
+        found = told(store, directory)
+
+    assert names(found) & {metric.name for metric in METRICS if metric.type is not Type.GAUGE} == set()
+    assert found["receiver_store_up",] == 1
+
+
+def test_without_a_file_that_is_removed_meanwhile_there_are_no_counters(store, directory):
+    count(directory, "everything()")
+    (directory / "counter_999.db").symlink_to("gone")
+
+    assert ("receiver_deliveries_total", "studio", "recorded") not in told(store, directory)
+
+
 def test_every_counter_and_histogram_is_fed(store, directory):
     count(directory, "everything()")
 

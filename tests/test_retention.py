@@ -6,7 +6,7 @@ from datetime import timedelta
 from receiver.config import RetentionConfig
 from receiver.retention import prune, prune_now_and_then
 from receiver.store.base import Prunable
-from tests.store.contract import a_record, all_deliveries, an_event
+from tests.store.contract import a_record, all_deliveries, an_event, unreadable
 from tests.store.retention import OLD, ago
 from tests.trouble import database_locked
 from tests.watch import eventually
@@ -37,7 +37,9 @@ def test_every_setting_is_a_kind_of_data():
 def test_drops_what_is_older_than_its_setting(store):
     receive_old(store)
 
-    assert prune(store, RetentionConfig(deliveries=timedelta(days=1)))[Prunable.DELIVERIES] == 1
+    done = prune(store, RetentionConfig(deliveries=timedelta(days=1)))
+
+    assert (done.counts[Prunable.DELIVERIES], done.complete) == (1, True)
     assert len(all_deliveries(store)) == 1
 
 
@@ -46,7 +48,30 @@ def test_stops_when_it_is_told_to(store):
     stopped = threading.Event()
     stopped.set()
 
-    assert 0 < prune(store, RetentionConfig(), stopped=stopped)[Prunable.DELIVERIES] < 450
+    done = prune(store, RetentionConfig(), stopped=stopped)
+
+    assert 0 < done.counts[Prunable.DELIVERIES] < 450
+    assert not done.complete
+
+
+def test_stops_where_there_is_nothing_to_drop(store, monkeypatch):
+    monkeypatch.setattr("receiver.store.sqlite.retention._LOOKED_AT", 1)
+    odd = [ago(unreadable(b"<%d>" % number), OLD) for number in range(3)]
+    for record in [*odd, ago(a_record(an_event()), timedelta(0))]:
+        store.receive(record)
+    stopped = threading.Event()
+    stopped.set()
+
+    done = prune(store, RetentionConfig(), stopped=stopped)
+
+    assert (done.counts[Prunable.DELIVERIES], done.complete) == (0, False)
+
+
+def test_what_was_done_when_it_was_told_to_stop_is_complete(store):
+    stopped = threading.Event()
+    stopped.set()
+
+    assert prune(store, RetentionConfig(), stopped=stopped).complete
 
 
 def test_prunes_in_the_background_until_it_is_stopped(store):

@@ -61,19 +61,39 @@ def retry(dispatches: tuple[int, ...], dry_run: bool, yes: bool, as_json: bool, 
 @type_option
 @_error_option
 @since_option
+@click.option(
+    "--left-handler",
+    metavar="HANDLER",
+    help="Drop instead all there is of this handler, which left the configuration: what waits for it, too.",
+)
 @dry_run_option
 @yes_option
 @json_option
-def discard(dispatches: tuple[int, ...], reason: str, dry_run: bool, yes: bool, as_json: bool, **filters: Any) -> None:
+def discard(
+    dispatches: tuple[int, ...],
+    reason: str,
+    left_handler: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
     """Drop dead DISPATCHes for good: they are cancelled, and no longer among the dead letters.
 
     They are named, or chosen by what they are; `--type '*'` chooses them all. Those that are named may also wait for a
     handler that left the configuration.
     """
     config = loaded_config()
+    if left_handler is not None and (dispatches or any(filters.values())):
+        raise click.UsageError("--left-handler goes with no DISPATCH and no filter")
     with opened_store(config) as store:
-        gone = _gone(store, config, dispatches)
-        chosen = _choose(store, dispatches, filters, states=[State.DEAD], gone=gone)
+        if left_handler is not None:
+            gone = {left_handler}
+            handlers = plugins.handlers(config)
+            chosen = operations.choose_left_over(store, left_handler, handlers=handlers, now=clock.now())
+        else:
+            gone = _gone(store, config, dispatches)
+            chosen = _choose(store, dispatches, filters, states=[State.DEAD], gone=gone)
         if _agreed("discard", chosen, dry_run=dry_run, yes=yes, as_json=as_json):
             drop = partial(store.discard, reason=reason, gone=gone)
             _change(chosen, drop, doing="discard", done="discarded", as_json=as_json)

@@ -19,6 +19,11 @@ from receiver.store.base import Resealed
 from receiver.units import written
 
 _TOLD_EVERY = 5.0
+_OTHER_KEY = (
+    "something that runs does not seal with the first key yet, so the others are still needed; "
+    "start it again with the new key first, and run this once more"
+)
+_STILL_SEALED = "something that runs still seals, so the keys are still needed; stop it, and run this once more"
 
 
 @click.command()
@@ -36,7 +41,7 @@ def prune(dry_run: bool, as_json: bool) -> None:
     """
     config = loaded_config()
     with opened_store(config) as store:
-        counts = retention.prune(store, config.retention, dry_run=dry_run)
+        counts = retention.prune(store, config.retention, dry_run=dry_run).counts
     rows = [
         {"data": str(what), "older_than": written(getattr(config.retention, what)), "count": count}
         for what, count in counts.items()
@@ -102,23 +107,28 @@ def copy_store(source: str | None, target: str, as_json: bool) -> None:
 def reseal(unseal: bool, as_json: bool) -> None:
     """Seal with the first of `seal_keys` what another key has sealed, or none.
 
-    Everything may run meanwhile. Run again after it was interrupted, it goes on. Once it has ended, and everything that
-    runs has the new key first, the other keys are no longer needed.
+    Once everything that runs has the new key first, run this; everything may go on meanwhile. When it has ended, remove
+    the old one. It looks through everything twice, and fails if something was still sealed with another key in between.
+    It can be interrupted and run again.
 
     What was there in clear may still be in free pages of SQLite's file: `sqlite-utils vacuum FILE` removes those, while
     nothing else runs. It is in older backups in any case.
 
-    With --open, first stop what receives: it would go on sealing. Then remove `seal_keys`, and start again.
+    With --open, first stop everything, on every machine: it would go on sealing. Then remove `seal_keys`, and start
+    again.
     """
     config = loaded_config()
     if not config.seal_keys:
         raise ConfigError(f"{config.file}: seal_keys: is empty; `openssl rand -base64 32` makes a key")
     with opened_store(config) as store, _progress() as say:
         tables = _resealed(store, unseal=unseal, say=say)
+        written_since = _written_since(store, tables, unseal=unseal, say=say)
     columns = ["table", "looked_at", "written", "unopened"]
     print_rows([asdict(table) for table in tables], as_json=as_json, columns=columns, nothing="the store is empty")
     if any(table.unopened for table in tables):
         raise KeyMissing
+    if written_since:
+        raise ReceiverError(_STILL_SEALED if unseal else _OTHER_KEY)
 
 
 COMMANDS = (prune, copy_store, reseal)
@@ -137,6 +147,13 @@ def _resealed(store: Store, *, unseal: bool, say: Callable[[str], None]) -> list
         )
         say(f"{done.table}: {tables[done.table].looked_at} looked at, {tables[done.table].written} written")
     return list(tables.values())
+
+
+def _written_since(store: Store, tables: list[Resealed], *, unseal: bool, say: Callable[[str], None]) -> bool:
+    """Whether a second look found more to write: somebody seals with another key. None is needed if nothing was."""
+    if any(table.unopened for table in tables) or not any(table.written for table in tables):
+        return False
+    return any(table.written or table.unopened for table in _resealed(store, unseal=unseal, say=say))
 
 
 def _with_store(config: Config, store: str) -> Config:

@@ -738,7 +738,7 @@ class Store(ABC):
 
     @abstractmethod
     def prune(self, what: Prunable, *, older_than: timedelta, dry_run: bool = False) -> Iterator[int]:
-        """Remove what is older, some at a time; gives after each commit how much that was.
+        """Remove what is older, some at a time; gives after each step how much that was, which may be nothing.
 
         With `dry_run` nothing is changed, and it gives how much it would be. PostgreSQL keeps deliveries until the
         whole month is older. Jobs and events wait until their dispatches are gone.

@@ -197,8 +197,9 @@ def worker_of(row: "Kept") -> Worker:
     return Worker(worker=row["worker"], running_count=row["running_count"], leased_until=from_text(row["leased_until"]))
 
 
-def health_of(source: str, ends: "Sequence[Kept]", last: "Kept | None") -> WebhookHealth:
-    """From the newest ends of jobs, newest first, and the newest webhook."""
+def health_of(source: str, ends: "Sequence[Kept]", webhooks: "Sequence[Kept]") -> WebhookHealth:
+    """From the ends of its jobs, newest first, and webhooks: the last of all, the last hint and incomplete one."""
+    indirect = _indirect(ends, webhooks)
     ends = _last_of_each(ends)
     missed = [row["webhook_at"] is None for row in ends]
     delays = [
@@ -207,8 +208,7 @@ def health_of(source: str, ends: "Sequence[Kept]", last: "Kept | None") -> Webho
         if row["poll_at"] is not None and row["webhook_at"] is not None
     ]
     came = [row["webhook_at"] for row in ends if row["webhook_at"] is not None]
-    came += [last["received_at"]] if last is not None else []
-    indirect = last is not None and last["verdict"] in ("hint", "incomplete") and last["received_at"] == max(came)
+    came += [row["received_at"] for row in webhooks]
     return WebhookHealth(
         source=source,
         ended_count=len(ends),
@@ -218,6 +218,16 @@ def health_of(source: str, ends: "Sequence[Kept]", last: "Kept | None") -> Webho
         last_webhook_at=from_text(max(came)) if came else None,
         indirect=indirect,
     )
+
+
+def _indirect(ends: "Sequence[Kept]", webhooks: "Sequence[Kept]") -> bool:
+    """Whether a webhook that only leads to a poll came after the last one that told an end itself."""
+    led = [row["received_at"] for row in webhooks if row["verdict"] in ("hint", "incomplete")]
+    told = [row["webhook_at"] for row in ends if row["webhook_at"] is not None]
+    if not told and len(ends) >= NEWEST_ENDS:
+        # Before them one may have told an end, and since then none came at all.
+        told = [row["poll_at"] for row in ends if row["poll_at"] is not None][-1:]
+    return bool(led) and max(led) > max(told, default="")
 
 
 def spending_of(ends: "Iterable[Kept]") -> list[Spending]:

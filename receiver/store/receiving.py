@@ -194,11 +194,13 @@ def _see_again(ledger: Ledger, repeated: Sequence[tuple[Event, Via, Kept]]) -> N
         ids = [row["id"] for _, way, row in repeated if way is via and row[column] is None]
         if ids:
             ledger.see_again(ids, via)
-    ended = [
-        event for event, _, row in repeated if row["is_open"] and event.status is not None and event.status.terminal
-    ]
+    ended: dict[tuple[str, str | None], Event] = {}
+    for event, _, row in repeated:
+        if row["is_open"] and event.status is not None and event.status.terminal:
+            # A delivery may tell two ends of one job.
+            ended.setdefault((event.source, event.job_id), event)
     if ended:
-        ledger.close_jobs(ended)
+        ledger.close_jobs(list(ended.values()))
 
 
 def _keep_fresh(ledger: Ledger, fresh: Sequence[tuple[int, Record, Sequence[Event]]]) -> dict[int, Receipt]:

@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from receiver.errors import KeyMissing
@@ -13,6 +13,7 @@ S = TypeVar("S", bound=str)
 Values = Mapping[str, Any]
 
 _AT_ONCE = 100
+_BYTES_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,11 @@ class Part(Generic[S]):
 
     table: str
     page: S
-    """At most `limit` rows whose `id` is higher than `after`, by their `id`."""
+    """The rows after one, in their order: at most `limit`, and none more once those before it have `bytes`."""
     change: S
     """Write a row, unless it has been changed since: `was_` and a column's name is what it held."""
-    first: int | str = 0
-    """What is lower than every `id`."""
+    first: Values = field(default_factory=lambda: {"id": 0})
+    """What comes before every row."""
 
 
 def reseal(
@@ -38,8 +39,8 @@ def reseal(
 ) -> Iterator[Resealed]:
     """Write each row that is not as it should be. `read` gives rows as they are kept, `write` commits some."""
     for part in parts:
-        after = part.first
-        while rows := read(part.page, {"after": after, "limit": _AT_ONCE}):
+        last = part.first
+        while rows := read(part.page, {**last, "limit": _AT_ONCE, "bytes": _BYTES_AT_ONCE}):
             changes, unopened = list[Values](), 0
             for row in rows:
                 try:
@@ -51,7 +52,9 @@ def reseal(
                     changes.append({**row, **new, **{f"was_{name}": value for name, value in row.items()}})
             written = write(part.change, changes) if changes else 0
             yield Resealed(table=part.table, looked_at=len(rows), written=written, unopened=unopened)
-            after = rows[-1]["id"]
+            # What somebody changed meanwhile is looked at again.
+            if written == len(changes):
+                last = rows[-1]
 
 
 def _renewed(seal: Seal, row: Values, *, unseal: bool) -> dict[str, Any]:

@@ -111,6 +111,30 @@ class TestDiscard:
         assert (result.exit_code, result.stdout) == (0, f"dispatch {dispatch} is discarded\n")
         assert store.dispatch(dispatch)["state"] == "cancelled"
 
+    def test_ends_all_there_is_of_a_handler_that_left(self, receiver, store, post, letters):
+        letters(2, handler="gone")
+        store.route({post("vgen_1").id: ["gone"], post("vgen_2").id: ["orders"]})
+
+        result = receiver("discard", "--left-handler", "gone", "--reason", "left")
+
+        assert (result.exit_code, result.stdout) == (0, "dispatches discarded: 3\n")
+        assert (store.waiting(), states(store).count("cancelled")) == ({"orders": 1}, 3)
+
+    def test_ends_not_all_of_a_handler_that_did_not_leave(self, receiver, store, post):
+        store.route({post("vgen_1").id: ["orders"]})
+
+        result = receiver("discard", "--left-handler", "orders", "--reason", "by hand")
+
+        assert (result.exit_code, store.waiting()) == (2, {"orders": 1})
+        assert "orders is in the configuration" in result.stderr
+
+    @pytest.mark.parametrize("other", [["7"], ["--since", "2h"]], ids=["named", "filter"])
+    def test_ends_all_of_a_handler_or_what_is_chosen(self, receiver, other):
+        result = receiver("discard", "--left-handler", "gone", "--reason", "left", *other)
+
+        assert result.exit_code == 2
+        assert "--left-handler goes with no DISPATCH and no filter" in result.stderr
+
     def test_loads_no_handler_for_a_dead_letter(self, receiver, store, letters, config):
         [letter] = letters(1)
         config.with_name("orders.py").write_text("broken")

@@ -1,6 +1,7 @@
 """The command that runs handlers again for recorded events."""
 
 import re
+from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from receiver.errors import StoreUnavailable
 from receiver.models import Status
 from receiver.store.base import DispatchFilter
 from receiver.store.sqlite import SQLiteStore
+from receiver.store.sqlite.connection import connect
 from tests.cli.conftest import TABLES
 from tests.store.contract import a_record, an_event
 
@@ -312,6 +314,23 @@ class TestReplay:
 
         assert result.stdout == (f"replay {row['replay_id']}: 4 dispatches are cancelled; what has begun goes on\n")
         assert [row["state"] for row in dispatched(store)] == ["running", *["cancelled"] * 4]
+
+    def test_tells_what_was_made_where_something_was_emptied_meanwhile(
+        self, as_json, store, audited, recorded, database, monkeypatch
+    ):
+        recorded(3)
+        whole = SQLiteStore.replay
+
+        def emptied_before(self, plan, **how):
+            with closing(connect(database)) as db:
+                db.execute("UPDATE events SET data = '{}', emptied_at = recorded_at WHERE id = 2")
+            return whole(self, plan, **how)
+
+        monkeypatch.setattr(SQLiteStore, "replay", emptied_before)
+
+        [row] = as_json("replay", "--since", "1h", "--handler", "orders")
+
+        assert (row["dispatches"], len(dispatched(store))) == (2, 2)
 
     def test_that_stops_halfway_says_how_to_take_it_back(self, receiver, store, recorded, pages_of_two, monkeypatch):
         recorded(5)

@@ -1,6 +1,12 @@
 """Sealing anew, and what the commands say about keys."""
 
+from contextlib import closing
+
 import pytest
+
+from receiver.store.sealing import Seal
+from receiver.store.sqlite import SQLiteStore
+from tests.store.contract import DUE
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 OTHER_KEY = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA="
@@ -35,6 +41,25 @@ def test_afterwards_the_new_key_is_enough(receiver, as_json, sealed, keys):
     [job] = as_json("jobs")
 
     assert job["metadata"] == {"order": "of mrs smith"}
+
+
+def test_fails_while_something_still_seals_with_the_old_key(receiver, sealed, keys, config, monkeypatch):
+    keys(KEY, OTHER_KEY)
+    looks, reseal = [], SQLiteStore.reseal
+
+    def sealed_behind(self, **how):
+        yield from reseal(self, **how)
+        if not looks:
+            looks.append("first")
+            with closing(SQLiteStore(config.with_name("receiver.db"), seal=Seal([OTHER_KEY]))) as late:
+                late.track("creativeai", "vgen_2", kind="video", schedule=DUE, metadata={"late": True})
+
+    monkeypatch.setattr(SQLiteStore, "reseal", sealed_behind)
+
+    first, second = receiver("reseal"), receiver("reseal")
+
+    assert (first.exit_code, second.exit_code) == (1, 0)
+    assert "start it again with the new key first, and run this once more" in first.stderr
 
 
 def test_opens_everything(receiver, as_json, sealed, monkeypatch):

@@ -32,6 +32,7 @@ from tests.store.contract import (
     claim,
     dead,
     dispatch,
+    incomplete,
     refusals,
     track,
 )
@@ -269,6 +270,36 @@ def test_where_webhooks_are_hints_nobody_knows_which_never_came(store):
     found = health(store)
 
     assert (found.indirect, found.missed_share, found.went_quiet) == (True, None, False)
+
+
+def test_progress_does_not_hide_that_ends_come_without_their_result(store):
+    for number in range(5):
+        store.receive(incomplete(an_event(f"job_{number}")))
+        told_by(store, POLL, name=f"job_{number}")
+    store.receive(a_record(an_event("job_5", Status.RUNNING)))
+
+    found = health(store)
+
+    assert (found.indirect, found.missed_share, found.went_quiet) == (True, None, False)
+
+
+def test_an_end_that_a_webhook_told_is_newer_than_the_hints_before(store):
+    store.receive(a_hint(an_event("job_0")))
+    told_by(store, WEBHOOK, *[POLL] * 5)
+
+    found = health(store)
+
+    assert (found.indirect, found.went_quiet) == (False, True)
+
+
+def test_a_hint_of_long_ago_says_nothing_of_why_no_webhook_comes(store, monkeypatch):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_ENDS", 5)
+    store.receive(a_hint(an_event("job_0")))
+    told_by(store, WEBHOOK, *[POLL] * 5)
+
+    found = health(store)
+
+    assert (found.indirect, found.went_quiet) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import random
 import sqlite3
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from itertools import permutations
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,17 @@ import pytest
 from receiver.models import Status, Trust, Via
 from receiver.store.postgres import PostgresStore
 from receiver.store.sqlite import SQLiteStore
-from tests.store.contract import a_hint, a_record, all_deliveries, all_events, an_event, incomplete, unreadable
+from tests.store.contract import (
+    a_hint,
+    a_record,
+    all_deliveries,
+    all_events,
+    an_event,
+    incomplete,
+    the_job,
+    track,
+    unreadable,
+)
 
 STATUSES = [Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, None]
 
@@ -104,6 +115,18 @@ def test_is_as_if_one_had_come_after_the_other(new_store, seed):
 
     assert told(together(one, records)) == told(one_by_one(other, records))
     assert kept(one) == kept(other)
+
+
+@pytest.mark.parametrize("ends", list(permutations([Status.EXPIRED, Status.LOST])), ids="-".join)
+def test_of_two_known_ends_in_one_delivery_the_first_closes_the_job(new_store, ends):
+    store = new_store()
+    for status in (Status.EXPIRED, Status.LOST):
+        store.receive(a_record(an_event(status=status)))
+        track(store, "job_1")
+
+    store.receive(a_record(*(an_event(status=status) for status in ends)))
+
+    assert the_job(store).status is ends[0]
 
 
 @contextmanager

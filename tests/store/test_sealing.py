@@ -5,6 +5,7 @@ import json
 import sqlite3
 import zlib
 from base64 import b64encode, urlsafe_b64encode
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from receiver.inbox import Source, accept
 from receiver.models import Delivery, Failure, Output, Status
 from receiver.providers.creativeai import CreativeAI
 from receiver.sandbox import webhook_body
-from receiver.store import copy, open_tables
+from receiver.store import copy, open_tables, resealing
 from receiver.store.base import EventFilter, Prunable, Refusal
 from receiver.store.copying import NAMES
 from receiver.store.sealing import Seal
@@ -28,6 +29,7 @@ from tests.store.contract import (
     HOUR,
     MANY,
     SOURCE,
+    a_delivery,
     a_record,
     all_deliveries,
     all_dispatches,
@@ -373,7 +375,8 @@ def test_after_a_rotation_the_old_key_is_not_needed(open_with):
     fill(open_with(OTHER_KEY))
     both = open_with(KEY, OTHER_KEY)
 
-    list(both.reseal())
+    for _ in range(2):
+        list(both.reseal())
 
     store = open_with(KEY)
     store.require_keys()
@@ -415,6 +418,35 @@ def test_a_key_is_required_until_nothing_is_left_of_it(open_with, where):
         open_with(KEY).require_keys()
 
 
+def test_a_key_is_required_while_somebody_still_seals_with_it(open_with):
+    fill(old := open_with(OTHER_KEY))
+    parts = open_with(KEY, OTHER_KEY).reseal()
+    next(parts)
+
+    post(old, webhook_body("video", "vgen_9", status="completed"), "agent-of-the-sender")
+    list(parts)
+
+    with pytest.raises(KeyMissing):
+        open_with(KEY).require_keys()
+
+
+def test_what_is_changed_meanwhile_is_sealed_anew_as_well(open_with, where, monkeypatch):
+    fill(open_with(OTHER_KEY))
+    again = Seal([OTHER_KEY]).sealed('{"changed": true}')
+    renewed = resealing._renewed
+
+    def changed_meanwhile(seal, row, *, unseal):
+        if "data" in row and again not in column(where, "events", "data"):
+            swap(where, f"UPDATE events SET data = '{again}'")  # noqa: S608
+        return renewed(seal, row, unseal=unseal)
+
+    monkeypatch.setattr("receiver.store.resealing._renewed", changed_meanwhile)
+
+    list(open_with(KEY, OTHER_KEY).reseal())
+
+    assert [event["data"] for event in all_events(open_with(KEY))] == [{"changed": True}] * 2
+
+
 def test_what_no_key_opens_is_left_as_it_is(open_with):
     fill(open_with(OTHER_KEY))
     known = read(open_with(OTHER_KEY))
@@ -436,6 +468,34 @@ def test_many_rows_are_sealed_anew_a_few_at_a_time(open_with):
     assert [store.refusal(number + 1)["body"] for number in range(250)] == [b"%d" % number for number in range(250)]
 
 
+@pytest.mark.parametrize("table", ["deliveries", "quarantine", "events"])
+def test_the_larger_the_rows_the_fewer_are_sealed_anew_at_once(open_with, monkeypatch, table):
+    monkeypatch.setattr("receiver.store.resealing._BYTES_AT_ONCE", 100)
+    plain = open_with()
+    for number in range(5):
+        body = f"{number:060}".encode()
+        plain.receive(unreadable(body))
+        plain.quarantine([replace(refusals(1)[0], delivery=a_delivery(body))], max_count=MANY)
+    plain.receive(a_record(*(an_event(f"job_{number}", data={"text": "x" * 60}) for number in range(5))))
+
+    written = [done.written for done in open_with(KEY).reseal() if done.table == table]
+
+    assert written[:2] == [2, 2]
+    assert sum(written) == sum(done.looked_at for done in plain.reseal() if done.table == table)
+
+
+def test_every_answer_is_sealed_anew_whatever_its_token_is_called(open_with, where, monkeypatch):
+    monkeypatch.setattr("receiver.store.resealing._AT_ONCE", 1)
+    plain = open_with()
+    for token, key in [("ann", "b c"), ("ann b", "c"), ("", "once")]:
+        plain.begin_request(token, key, fingerprint="f", keep=HOUR)
+        plain.keep_answer(token, key, status=200, body=f'"to {token}"')
+
+    list(open_with(KEY).reseal())
+
+    assert [text[:5] for text in column(where, "answers", "body")] == ["gAAAA"] * 3
+
+
 def test_what_is_emptied_meanwhile_does_not_come_back(open_with, where):
     fill(open_with())
     store = open_with(KEY)
@@ -453,7 +513,8 @@ def test_everything_is_opened_again(open_with, where):
     fill(store := open_with(KEY))
     known = read(store)
 
-    list(store.reseal(unseal=True))
+    for _ in range(2):
+        list(store.reseal(unseal=True))
 
     assert read(open_with()) == known
     assert [word for word in WORDS if word.encode() not in kept(where)] == []

@@ -22,9 +22,12 @@ from receiver.models import Output
 from receiver.store import open_store as open_configured
 from receiver.store.sqlite import SQLiteStore, connection, dispatches
 from receiver.store.sqlite.schema import migrate, migrations
+from receiver.store.sqlite.writer import Writer
 from tests import aging
 from tests.store.access import AccessContract
 from tests.store.contract import (
+    HANDLER,
+    LAPSED,
     StoreContract,
     a_hint,
     a_record,
@@ -33,6 +36,8 @@ from tests.store.contract import (
     an_event,
     at_once,
     claim,
+    dead,
+    dispatch,
     replay,
 )
 from tests.trouble import child, database_locked, disk_full, flock_held, said, tell
@@ -505,3 +510,54 @@ def test_one_dispatch_is_found_by_its_id(tmp_path):
         [first, *_] = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {dispatches.DUE_ONE}", values)]
 
     assert first == "SEARCH due USING INTEGER PRIMARY KEY (rowid=?)"
+
+
+# Work that is done again, as another's share of its commit failed
+
+
+@pytest.fixture
+def done_again(monkeypatch):
+    """Every work is done, undone and done again."""
+    run = Writer.run
+
+    def twice(self, work):
+        def again(db):
+            db.execute("SAVEPOINT before")
+            work(db)
+            db.execute("ROLLBACK TO before")
+            return work(db)
+
+        return run(self, again)
+
+    return lambda: monkeypatch.setattr(Writer, "run", twice)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda store, ids: store.retry(ids), id="retry"),
+        pytest.param(lambda store, ids: store.discard(ids, reason="too old"), id="discard"),
+    ],
+)
+def test_letters_that_can_be_named_only_once_are_changed(store, done_again, change):
+    letter = dead(store, an_event())
+    done_again()
+
+    assert change(store, iter([letter])) == [letter]
+
+
+@pytest.mark.parametrize(
+    "dequeue",
+    [
+        pytest.param(lambda store, ids: store.dequeue(ids), id="named"),
+        pytest.param(lambda store, _: store.dequeue_lost(iter([HANDLER]), older_than=LAPSED, keep=0), id="lost"),
+    ],
+)
+def test_what_can_be_named_only_once_is_dequeued(store, done_again, dequeue):
+    dispatch(store, an_event())
+    queued = store.enqueue({HANDLER: 1})
+    done_again()
+
+    dequeue(store, (dispatch_id for dispatch_id, _ in queued))
+
+    assert store.enqueue({HANDLER: 1}) == queued

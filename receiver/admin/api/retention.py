@@ -36,7 +36,7 @@ class Pruned(Shape):
 
     changed: bool
     complete: bool
-    """False if there is more than there was time for: ask again."""
+    """False if there was no time to look at everything: ask again."""
     items: list[PrunedItem]
 
 
@@ -50,15 +50,14 @@ def prune(body: Prune) -> Pruned:
     timer = threading.Timer(_WITHIN.total_seconds(), stopped.set)
     timer.start()
     try:
-        counts = retention.prune(admin().store, ages, dry_run=body.dry_run, stopped=stopped)
-        complete = not stopped.is_set()
+        done = retention.prune(admin().store, ages, dry_run=body.dry_run, stopped=stopped)
     finally:
         timer.cancel()
     return Pruned(
         changed=not body.dry_run,
-        complete=complete,
+        complete=done.complete,
         items=[
             PrunedItem(data=what, older_than_seconds=getattr(ages, what).total_seconds(), count=count)
-            for what, count in counts.items()
+            for what, count in done.counts.items()
         ],
     )

@@ -79,7 +79,7 @@ def webhook_health(read: Read, sources: Iterable[str]) -> list[WebhookHealth]:
     # Of a source whose neighbours are busy the last webhook may be older. Those that lead to polls are fewer.
     last = read(
         """
-        SELECT DISTINCT ON (source) source, verdict, received_at
+        SELECT DISTINCT ON (source, verdict) source, verdict, received_at
         FROM (
             SELECT * FROM (
                 SELECT id, source, via, verdict, received_at FROM deliveries ORDER BY id DESC LIMIT %(most)s) AS newest
@@ -93,13 +93,15 @@ def webhook_health(read: Read, sources: Iterable[str]) -> list[WebhookHealth]:
                 SELECT id, source, via, verdict, received_at FROM deliveries
                 WHERE verdict = 'incomplete' AND via = 'webhook' ORDER BY id DESC LIMIT %(most)s) AS incomplete
         ) AS found
-        ORDER BY source, id DESC
+        ORDER BY source, verdict, id DESC
         """,
         {"most": figures.NEWEST_DELIVERIES},
     )
-    newest = {row["source"]: row for row in last}
+    newest = defaultdict[str, list[dict[str, Any]]](list)
+    for row in last:
+        newest[row["source"]].append(row)
     ends = _newest_ends(read)
-    return [figures.health_of(source, _ends_of(read, source, ends[source]), newest.get(source)) for source in sources]
+    return [figures.health_of(source, _ends_of(read, source, ends[source]), newest[source]) for source in sources]
 
 
 def _newest_ends(read: Read) -> defaultdict[str, list[dict[str, Any]]]:
@@ -135,7 +137,7 @@ def _ends_of(read: Read, source: str, found: list[dict[str, Any]]) -> list[dict[
     if known["count"] >= figures.FEW_EVENTS:
         # It was busy once, and to look at all of that would take long.
         return found
-    # With the + they are sorted, not looked for in the table.
+    # With `id + 0` they are sorted, not looked for in the table.
     return read(
         """
         SELECT source, job_id, webhook_at, poll_at FROM events

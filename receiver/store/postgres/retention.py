@@ -29,7 +29,7 @@ class _Rule:
 
 
 def prune(pool: Pool, partitions: Partitions, what: Prunable, older_than: timedelta, *, dry_run: bool) -> Iterator[int]:
-    """Remove what may go, and say after each commit how much that was; with `dry_run` only say how much it would be."""
+    """Remove what may go, and say after each step how much that was; with `dry_run` only say how much it would be."""
     [now] = pool.read("SELECT statement_timestamp() - %s::interval AS before", (older_than,))
     if what is Prunable.DELIVERIES:
         for month in partitions.over_before(from_text(now["before"])):
@@ -58,8 +58,10 @@ def _prune_rows(pool: Pool, rule: _Rule, bounds: Mapping[str, Any], *, dry_run: 
             return
         window = {"after": row["id"] - 1, "upto": row["id"] + _LOOKED_AT, "most": _AT_ONCE, **bounds}
         ids = [found["id"] for found in pool.read(rule.old, window)]
-        if ids:
-            yield len(ids) if dry_run else pool.run(lambda db, window=window, ids=ids: _remove(db, rule, window, ids))  # type: ignore[misc]
+        if dry_run or not ids:
+            yield len(ids)
+        else:
+            yield pool.run(lambda db, window=window, ids=ids: _remove(db, rule, window, ids))  # type: ignore[misc]
         after = ids[-1] if len(ids) == _AT_ONCE else window["upto"]
 
 

@@ -1,8 +1,9 @@
 """Which keys a database needs, and sealing it anew."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from receiver.errors import ConfigError, KeyMissing
 from receiver.store.base import Resealed
@@ -10,6 +11,8 @@ from receiver.store.postgres.connection import Connection
 from receiver.store.postgres.pool import Pool
 from receiver.store.resealing import Part, Values, reseal
 from receiver.store.sealing import NO_KEYS
+
+_WRITTEN_WITHIN = 60.0
 
 
 def note_key(db: Connection) -> None:
@@ -36,17 +39,22 @@ def require_keys(db: Connection) -> None:
 
 
 def reseal_all(pool: Pool, *, unseal: bool) -> Iterator[Resealed]:
-    """Seal everything anew. What another key has sealed is noted no more once nothing is left of it."""
-    unopened = 0
+    """Seal everything anew. What another key has sealed is noted no more once nothing was left of it to be written."""
+    left = 0
     with closing(pool.without_keys()) as plain:
 
-        def write(statement: LiteralString, rows: Sequence[Values]) -> int:
-            return plain.run(lambda db: _write(db, statement, rows))
+        def read(statement: LiteralString, values: Values) -> list[dict[str, Any]]:
+            return plain.read(statement, values, patient=True)
 
-        for done in reseal(_PARTS, plain.read, write, pool.seal, unseal=unseal):
-            unopened += done.unopened
+        def write(statement: LiteralString, rows: Sequence[Values]) -> int:
+            deadline = time.monotonic() + _WRITTEN_WITHIN
+            return plain.run(lambda db: _write(db, statement, rows), deadline=deadline)
+
+        for done in reseal(_PARTS, read, write, pool.seal, unseal=unseal):
+            left += done.written + done.unopened
             yield done
-    if not unopened:
+    # What was written says that somebody may still seal with that key, behind where we are.
+    if not left:
         pool.run(lambda db: _forget_keys(db, unseal=unseal))
 
 
@@ -69,7 +77,14 @@ _PARTS = (
     Part[LiteralString](
         "deliveries",
         """
-        SELECT id, received_at, headers, body FROM deliveries WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+        SELECT id, received_at, headers, body
+        FROM (
+            SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS bytes_before
+            FROM (
+                SELECT id, received_at, headers, body FROM deliveries
+                WHERE id > %(id)s ORDER BY id LIMIT %(limit)s) AS page
+        ) AS sized
+        WHERE bytes_before < %(bytes)s ORDER BY id
         """,
         """
         UPDATE deliveries SET headers = %(headers)s, body = %(body)s
@@ -78,7 +93,14 @@ _PARTS = (
     ),
     Part[LiteralString](
         "quarantine",
-        "SELECT id, headers, body FROM quarantine WHERE id > %(after)s ORDER BY id LIMIT %(limit)s",
+        """
+        SELECT id, headers, body
+        FROM (
+            SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS bytes_before
+            FROM (SELECT id, headers, body FROM quarantine WHERE id > %(id)s ORDER BY id LIMIT %(limit)s) AS page
+        ) AS sized
+        WHERE bytes_before < %(bytes)s ORDER BY id
+        """,
         """
         UPDATE quarantine SET headers = %(headers)s, body = %(body)s
         WHERE id = %(id)s AND headers = %(was_headers)s AND body = %(was_body)s
@@ -86,7 +108,14 @@ _PARTS = (
     ),
     Part[LiteralString](
         "events",
-        "SELECT id, outputs, failure, data FROM events WHERE id > %(after)s ORDER BY id LIMIT %(limit)s",
+        """
+        SELECT id, outputs, failure, data
+        FROM (
+            SELECT *, sum(octet_length(data)) OVER (ORDER BY id) - octet_length(data) AS bytes_before
+            FROM (SELECT id, outputs, failure, data FROM events WHERE id > %(id)s ORDER BY id LIMIT %(limit)s) AS page
+        ) AS sized
+        WHERE bytes_before < %(bytes)s ORDER BY id
+        """,
         """
         UPDATE events SET outputs = %(outputs)s, failure = %(failure)s, data = %(data)s
         WHERE id = %(id)s AND outputs = %(was_outputs)s AND failure IS NOT DISTINCT FROM %(was_failure)s
@@ -95,21 +124,21 @@ _PARTS = (
     ),
     Part[LiteralString](
         "jobs",
-        "SELECT id, metadata FROM jobs WHERE id > %(after)s AND metadata <> '{}' ORDER BY id LIMIT %(limit)s",
+        "SELECT id, metadata FROM jobs WHERE id > %(id)s AND metadata <> '{}' ORDER BY id LIMIT %(limit)s",
         "UPDATE jobs SET metadata = %(metadata)s WHERE id = %(id)s AND metadata = %(was_metadata)s",
     ),
     Part[LiteralString](
         "intents",
-        "SELECT number AS id, metadata FROM intents WHERE number > %(after)s ORDER BY number LIMIT %(limit)s",
+        "SELECT number AS id, metadata FROM intents WHERE number > %(id)s ORDER BY number LIMIT %(limit)s",
         "UPDATE intents SET metadata = %(metadata)s WHERE number = %(id)s AND metadata = %(was_metadata)s",
     ),
     Part[LiteralString](
         "answers",
         """
-        SELECT token || ' ' || key AS id, body FROM answers
-        WHERE token || ' ' || key > %(after)s AND body IS NOT NULL ORDER BY 1 LIMIT %(limit)s
+        SELECT token, key, body FROM answers
+        WHERE (token, key) > (%(token)s, %(key)s) AND body IS NOT NULL ORDER BY token, key LIMIT %(limit)s
         """,
-        "UPDATE answers SET body = %(body)s WHERE token || ' ' || key = %(id)s AND body = %(was_body)s",
-        first="",
+        "UPDATE answers SET body = %(body)s WHERE token = %(token)s AND key = %(key)s AND body = %(was_body)s",
+        first={"token": "", "key": ""},
     ),
 )

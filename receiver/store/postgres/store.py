@@ -335,10 +335,12 @@ class PostgresStore(Store):
         return ids
 
     def dequeue(self, dispatch_ids: Iterable[int]) -> None:
-        self._pool.run(lambda db: queued.dequeue(db, dispatch_ids))
+        ids = list(dispatch_ids)
+        self._pool.run(lambda db: queued.dequeue(db, ids))
 
     def dequeue_lost(self, handlers: Iterable[str], *, older_than: timedelta, keep: int) -> int:
-        return self._pool.run(lambda db: queued.dequeue_lost(db, handlers, older_than, keep))
+        names = list(handlers)
+        return self._pool.run(lambda db: queued.dequeue_lost(db, names, older_than, keep))
 
     # What a person does with dispatches
 

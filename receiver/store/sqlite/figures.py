@@ -100,13 +100,15 @@ def webhook_health(read: Read, sources: Iterable[str]) -> list[WebhookHealth]:
         """,
         {"most": figures.NEWEST_DELIVERIES},
     )
-    newest = {row["source"]: row for row in last}
+    newest = defaultdict[str, list[sqlite3.Row]](list)
+    for row in last:
+        newest[row["source"]].append(row)
     sources = list(sources)
     # Those that are busy are judged by very few of the newest events.
     ends = _newest_ends(read, figures.NEWEST_EVENTS // 10)
     if any(len(ends[source]) < figures.NEWEST_ENDS for source in sources):
         ends = _newest_ends(read, figures.NEWEST_EVENTS)
-    return [figures.health_of(source, _ends_of(read, source, ends[source]), newest.get(source)) for source in sources]
+    return [figures.health_of(source, _ends_of(read, source, ends[source]), newest[source]) for source in sources]
 
 
 def _newest_ends(read: Read, most: int) -> defaultdict[str, list[sqlite3.Row]]:

@@ -28,7 +28,7 @@ class _Rule:
 
 
 def prune(read: Read, writer: Writer, what: Prunable, older_than: timedelta, *, dry_run: bool) -> Iterator[int]:
-    """Remove what may go, and say after each commit how much that was; with `dry_run` only say how much it would be."""
+    """Remove what may go, and say after each step how much that was; with `dry_run` only say how much it would be."""
     rule, after = _RULES[what], 0
     [now] = read(
         "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :ago) AS before",
@@ -46,8 +46,10 @@ def prune(read: Read, writer: Writer, what: Prunable, older_than: timedelta, *, 
         }
         # Looking first keeps what has nothing to do from taking the write lock.
         ids = [found["id"] for found in read(rule.old, window)]
-        if ids:
-            yield len(ids) if dry_run else writer.run(lambda db, window=window: _remove(db, rule, window))  # type: ignore[misc]
+        if dry_run or not ids:
+            yield len(ids)
+        else:
+            yield writer.run(lambda db, window=window: _remove(db, rule, window))  # type: ignore[misc]
         after = ids[-1] if len(ids) == _AT_ONCE else window["upto"]
 
 

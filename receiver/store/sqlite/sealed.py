@@ -39,8 +39,8 @@ def require_keys(db: Connection) -> None:
 
 
 def reseal_all(path: Path, writer: Writer, seal: Seal, *, unseal: bool) -> Iterator[Resealed]:
-    """Seal everything anew. What another key has sealed is noted no more once nothing is left of it."""
-    unopened = 0
+    """Seal everything anew. What another key has sealed is noted no more once nothing was left of it to be written."""
+    left = 0
     # One without the keys: it reads what is sealed as it is kept.
     with closing(connect(path)) as plain:
 
@@ -48,9 +48,10 @@ def reseal_all(path: Path, writer: Writer, seal: Seal, *, unseal: bool) -> Itera
             return [dict(row) for row in plain.execute(statement, values)]
 
         for done in reseal(_PARTS, read, _writing(writer), seal, unseal=unseal):
-            unopened += done.unopened
+            left += done.written + done.unopened
             yield done
-    if not unopened:
+    # What was written says that somebody may still seal with that key, behind where we are.
+    if not left:
         writer.run(lambda db: _forget_keys(db, unseal=unseal))
 
 
@@ -70,7 +71,13 @@ def _forget_keys(db: Connection, *, unseal: bool) -> None:
 _PARTS = (
     Part(
         "deliveries",
-        "SELECT id, headers, body FROM deliveries WHERE id > :after ORDER BY id LIMIT :limit",
+        """
+        SELECT id, headers, body
+        FROM (
+            SELECT *, sum(length(body)) OVER (ORDER BY id) - length(body) AS bytes_before
+            FROM (SELECT id, headers, body FROM deliveries WHERE id > :id ORDER BY id LIMIT :limit))
+        WHERE bytes_before < :bytes ORDER BY id
+        """,
         """
         UPDATE deliveries SET headers = :headers, body = :body
         WHERE id = :id AND headers = :was_headers AND body = :was_body
@@ -78,7 +85,13 @@ _PARTS = (
     ),
     Part(
         "quarantine",
-        "SELECT id, headers, body FROM quarantine WHERE id > :after ORDER BY id LIMIT :limit",
+        """
+        SELECT id, headers, body
+        FROM (
+            SELECT *, sum(length(body)) OVER (ORDER BY id) - length(body) AS bytes_before
+            FROM (SELECT id, headers, body FROM quarantine WHERE id > :id ORDER BY id LIMIT :limit))
+        WHERE bytes_before < :bytes ORDER BY id
+        """,
         """
         UPDATE quarantine SET headers = :headers, body = :body
         WHERE id = :id AND headers = :was_headers AND body = :was_body
@@ -86,7 +99,13 @@ _PARTS = (
     ),
     Part(
         "events",
-        "SELECT id, outputs, failure, data FROM events WHERE id > :after ORDER BY id LIMIT :limit",
+        """
+        SELECT id, outputs, failure, data
+        FROM (
+            SELECT *, sum(length(data)) OVER (ORDER BY id) - length(data) AS bytes_before
+            FROM (SELECT id, outputs, failure, data FROM events WHERE id > :id ORDER BY id LIMIT :limit))
+        WHERE bytes_before < :bytes ORDER BY id
+        """,
         """
         UPDATE events SET outputs = :outputs, failure = :failure, data = :data
         WHERE id = :id AND outputs = :was_outputs AND failure IS :was_failure AND data = :was_data
@@ -94,17 +113,17 @@ _PARTS = (
     ),
     Part(
         "jobs",
-        "SELECT id, metadata FROM jobs WHERE id > :after AND metadata <> '{}' ORDER BY id LIMIT :limit",
+        "SELECT id, metadata FROM jobs WHERE id > :id AND metadata <> '{}' ORDER BY id LIMIT :limit",
         "UPDATE jobs SET metadata = :metadata WHERE id = :id AND metadata = :was_metadata",
     ),
     Part(
         "intents",
-        "SELECT rowid AS id, metadata FROM intents WHERE rowid > :after ORDER BY rowid LIMIT :limit",
+        "SELECT rowid AS id, metadata FROM intents WHERE rowid > :id ORDER BY rowid LIMIT :limit",
         "UPDATE intents SET metadata = :metadata WHERE rowid = :id AND metadata = :was_metadata",
     ),
     Part(
         "answers",
-        "SELECT rowid AS id, body FROM answers WHERE rowid > :after AND body IS NOT NULL ORDER BY rowid LIMIT :limit",
+        "SELECT rowid AS id, body FROM answers WHERE rowid > :id AND body IS NOT NULL ORDER BY rowid LIMIT :limit",
         "UPDATE answers SET body = :body WHERE rowid = :id AND body = :was_body",
     ),
 )

@@ -318,10 +318,12 @@ class SQLiteStore(Store):
         return ids
 
     def dequeue(self, dispatch_ids: Iterable[int]) -> None:
-        self._writer.run(lambda db: queued.dequeue(db, dispatch_ids))
+        ids = list(dispatch_ids)
+        self._writer.run(lambda db: queued.dequeue(db, ids))
 
     def dequeue_lost(self, handlers: Iterable[str], *, older_than: timedelta, keep: int) -> int:
-        return self._writer.run(lambda db: queued.dequeue_lost(db, handlers, older_than, keep))
+        names = list(handlers)
+        return self._writer.run(lambda db: queued.dequeue_lost(db, names, older_than, keep))
 
     # What a person does with dispatches
 
@@ -405,12 +407,14 @@ class SQLiteStore(Store):
         return {row["handler"]: row["count"] for row in rows}
 
     def retry(self, dispatch_ids: Iterable[int]) -> list[int]:
-        changed = self._writer.run(lambda db: dispatches.retry(db, dispatch_ids))
+        ids = list(dispatch_ids)
+        changed = self._writer.run(lambda db: dispatches.retry(db, ids))
         self.wake()
         return changed
 
     def discard(self, dispatch_ids: Iterable[int], *, reason: str, gone: Iterable[str] = ()) -> list[int]:
-        return self._writer.run(lambda db: dispatches.discard(db, dispatch_ids, reason, gone))
+        ids, handlers = list(dispatch_ids), list(gone)
+        return self._writer.run(lambda db: dispatches.discard(db, ids, reason, handlers))
 
     # Jobs are watched
 
