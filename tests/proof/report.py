@@ -62,7 +62,7 @@ def read(file: Path) -> Rows:
 def written(rows: Rows) -> str:
     """The table, in Markdown, and on what machine."""
     lines = [
-        (drill, store, ", ".join(_figure(*item) for item in row.figures.items()), f"{row.seconds:.0f} s",
+        (drill, store, "; ".join(_figure(*item) for item in row.figures.items()), f"{row.seconds:.0f} s",
          "holds" if row.passed else "**fails**")
         for (drill, store), row in rows.items()
     ]  # fmt: skip
@@ -77,7 +77,7 @@ def _machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     return (
         f"Receiver {__version__}, {date.today():%Y-%m-%d}; {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+        f"{platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     )
 
 
