@@ -1,5 +1,6 @@
 """The answer to Prometheus: what the processes of this node counted, and gauges read from the store."""
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -44,7 +45,8 @@ class _Counted(Collector):
         self._families: list[MetricFamily] = []
         # A process that starts meanwhile makes one file of those of others that ended, and `serve` removes them all.
         # What is read in between would be too much or too little, which looks as if the counters began anew.
-        with suppress(FileNotFoundError), metrics.alone(directory) as locked:
+        # A file that a process is just beginning is empty.
+        with suppress(FileNotFoundError, struct.error), metrics.alone(directory) as locked:
             if locked:
                 self._families = list(MultiProcessCollector(None, path=str(directory)).collect())  # type: ignore[no-untyped-call]
 

@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -168,9 +169,12 @@ def test_what_somebody_else_adds_up_is_left_out(store, directory, monkeypatch):
     assert found["receiver_store_up",] == 1
 
 
-def test_without_a_file_that_is_removed_meanwhile_there_are_no_counters(store, directory):
+@pytest.mark.parametrize(
+    "change", [pytest.param(lambda file: file.symlink_to("gone"), id="removed"), pytest.param(Path.touch, id="begun")]
+)
+def test_while_files_come_and_go_there_are_no_counters(store, directory, change):
     count(directory, "everything()")
-    (directory / "counter_999.db").symlink_to("gone")
+    change(directory / "counter_999.db")
 
     assert ("receiver_deliveries_total", "studio", "recorded") not in told(store, directory)
 

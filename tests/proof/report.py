@@ -75,9 +75,10 @@ def _figure(name: str, value: str) -> str:
 
 def _machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    kernel = platform.release().partition("-")[0]
     return (
         f"Receiver {__version__}, {date.today():%Y-%m-%d}; {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"{platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+        f"{platform.system()} {kernel}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     )
 
 

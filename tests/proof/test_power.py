@@ -3,6 +3,7 @@
 import random
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _found(database: Path) -> tuple[set[str], str]:
             found = set(read_back(store))
         with closing(sqlite3.connect(database)) as connection:
             [(integrity,)] = connection.execute("PRAGMA integrity_check(1)")
-    except (StoreUnavailable, sqlite3.Error) as error:
+    except (StoreUnavailable, sqlite3.Error, zlib.error) as error:
         return set(), str(error)
     return found, integrity
 
