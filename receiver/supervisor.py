@@ -16,8 +16,8 @@ from receiver.errors import ReceiverError
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.1
-# For five seconds gunicorn tries to get its port, then it gives up.
-_STARTING = 10.0
+# For five seconds gunicorn tries to get its port, then it gives up; to begin takes a busy machine long, too.
+_STARTING = 30.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _PR_SET_PDEATHSIG = 1
