@@ -56,7 +56,7 @@ cluster-test: $(READY) ## Run what a cluster goes through: processes killed, fro
 	@mkdir -p build/tmp
 	$(PYTEST) -m "drill or not drill" tests/cluster tests/engine
 
-proof: $(READY) ## Show in drills that nothing is lost, and write their figures into build/proof.md
+proof: $(READY) ## Show in drills, for one to two hours, that nothing is lost; their figures are then in build/proof.md
 	@mkdir -p build/tmp
 	@status=0; \
 	$(PYTEST) -m drill tests/proof --junit-xml=build/proof.xml || status=$$?; \

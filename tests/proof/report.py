@@ -14,8 +14,6 @@ from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tabulate import tabulate
-
 from receiver import __version__
 
 _HEADINGS = ("drill", "store", "figures", "took", "result")
@@ -62,11 +60,15 @@ def read(file: Path) -> Rows:
 def written(rows: Rows) -> str:
     """The table, in Markdown, and on what machine."""
     lines = [
-        (drill, store, "; ".join(_figure(*item) for item in row.figures.items()), f"{row.seconds:.0f} s",
-         "holds" if row.passed else "**fails**")
-        for (drill, store), row in rows.items()
+        _HEADINGS,
+        ["---"] * len(_HEADINGS),
+        *(
+            (drill, store, "; ".join(_figure(*item) for item in row.figures.items()), f"{row.seconds:.0f} s",
+             "holds" if row.passed else "**fails**")
+            for (drill, store), row in rows.items()
+        ),
     ]  # fmt: skip
-    return f"{tabulate(lines, _HEADINGS, tablefmt='github', disable_numparse=True)}\n\n{_machine()}\n"
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{_machine()}\n"
 
 
 def _figure(name: str, value: str) -> str:
