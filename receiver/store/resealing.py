@@ -36,8 +36,15 @@ def reseal(
     seal: Seal,
     *,
     unseal: bool,
+    proofs: Sequence[str],
+    forget: Callable[[Sequence[str]], object],
 ) -> Iterator[Resealed]:
-    """Write each row that is not as it should be. `read` gives rows as they are kept, `write` commits some."""
+    """Write each row that is not as it should be. `read` gives rows as they are kept, `write` commits some.
+
+    Once nothing was left to be written, `forget` drops the proofs of the keys that are needed no more. What was written
+    says that somebody may still seal with them, behind where we are.
+    """
+    left = 0
     for part in parts:
         last = part.first
         while rows := read(part.page, {**last, "limit": _AT_ONCE, "bytes": _BYTES_AT_ONCE}):
@@ -51,10 +58,13 @@ def reseal(
                 if new:
                     changes.append({**row, **new, **{f"was_{name}": value for name, value in row.items()}})
             written = write(part.change, changes) if changes else 0
+            left += written + unopened
             yield Resealed(table=part.table, looked_at=len(rows), written=written, unopened=unopened)
             # What somebody changed meanwhile is looked at again.
             if written == len(changes):
                 last = rows[-1]
+    if not left:
+        forget([proof for proof in proofs if unseal or seal.opens(proof, first=True) is None])
 
 
 def _renewed(seal: Seal, row: Values, *, unseal: bool) -> dict[str, Any]:

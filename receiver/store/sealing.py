@@ -12,12 +12,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from receiver.errors import KeyMissing
+from receiver.errors import ConfigError, KeyMissing
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
-NO_KEYS = "seal_keys: is empty, and the store is sealed; write its keys, or have `receiver reseal --open` end it first"
+_NO_KEYS = "seal_keys: is empty, and the store is sealed; write its keys, or have `receiver reseal --open` end it first"
 
 PACKED = ""
 """What stands for the headers of a request that is packed: they are in its body."""
@@ -73,9 +73,28 @@ class Seal:
                 found |= {"headers": PACKED, "body": content}
         return found
 
-    def proof(self) -> str:
-        """What the first key opens, and no other: kept to tell which keys a store needs."""
+    def new_proof(self, proofs: Sequence[str]) -> str | None:
+        """What is to be kept, besides the proofs that are, to tell that the first key is needed; None if that is told.
+
+        Raises:
+            ConfigError: there is no key, and others have sealed.
+        """
+        if not self._keys:
+            if proofs:
+                raise ConfigError(_NO_KEYS)
+            return None
+        if any(self.opens(proof, first=True) is not None for proof in proofs):
+            return None
         return self._keys[0].encrypt(_PROOF).decode()
+
+    def require(self, proofs: Sequence[str]) -> None:
+        """See that there is each key that has left a proof.
+
+        Raises:
+            KeyMissing: there is not.
+        """
+        if any(self.opens(proof) is None for proof in proofs):
+            raise KeyMissing
 
     def opens(self, token: str | bytes, *, first: bool = False) -> bytes | None:
         """What a token holds; None if none of the keys, or not the first one, opens it."""

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, LiteralString
 
-from receiver.errors import ConfigError, KeyMissing
 from receiver.store.base import Resealed
 from receiver.store.postgres.connection import Connection
 from receiver.store.postgres.pool import Pool
 from receiver.store.resealing import Part, Values, reseal
-from receiver.store.sealing import NO_KEYS
 
 _WRITTEN_WITHIN = 60.0
 
@@ -21,11 +19,9 @@ def note_key(db: Connection) -> None:
     Raises:
         ConfigError: there is no key, and others have sealed.
     """
-    proofs = _proofs(db)
-    if not db.seal and proofs:
-        raise ConfigError(NO_KEYS)
-    if db.seal and not any(db.seal.opens(proof, first=True) for proof in proofs):
-        db.execute("INSERT INTO seals (proof, made_at) VALUES (%s, clock_timestamp())", (db.seal.proof(),))
+    proof = db.seal.new_proof(_proofs(db))
+    if proof is not None:
+        db.execute("INSERT INTO seals (proof, made_at) VALUES (%s, clock_timestamp())", (proof,))
 
 
 def require_keys(db: Connection) -> None:
@@ -34,13 +30,11 @@ def require_keys(db: Connection) -> None:
     Raises:
         KeyMissing: there is not.
     """
-    if any(db.seal.opens(proof) is None for proof in _proofs(db)):
-        raise KeyMissing
+    db.seal.require(_proofs(db))
 
 
 def reseal_all(pool: Pool, *, unseal: bool) -> Iterator[Resealed]:
-    """Seal everything anew. What another key has sealed is noted no more once nothing was left of it to be written."""
-    left = 0
+    """Seal everything anew, and require the keys no more that are not needed any longer."""
     with closing(pool.without_keys()) as plain:
 
         def read(statement: LiteralString, values: Values) -> list[dict[str, Any]]:
@@ -50,12 +44,11 @@ def reseal_all(pool: Pool, *, unseal: bool) -> Iterator[Resealed]:
             deadline = time.monotonic() + _WRITTEN_WITHIN
             return plain.run(lambda db: _write(db, statement, rows), deadline=deadline)
 
-        for done in reseal(_PARTS, read, write, pool.seal, unseal=unseal):
-            left += done.written + done.unopened
-            yield done
-    # What was written says that somebody may still seal with that key, behind where we are.
-    if not left:
-        pool.run(lambda db: _forget_keys(db, unseal=unseal))
+        def forget(proofs: Sequence[str]) -> None:
+            plain.run(lambda db: db.execute("DELETE FROM seals WHERE proof = ANY(%s)", (list(proofs),)))
+
+        proofs = plain.run(_proofs)
+        yield from reseal(_PARTS, read, write, pool.seal, unseal=unseal, proofs=proofs, forget=forget)
 
 
 def _write(db: Connection, statement: LiteralString, rows: Sequence[Values]) -> int:
@@ -66,11 +59,6 @@ def _write(db: Connection, statement: LiteralString, rows: Sequence[Values]) -> 
 
 def _proofs(db: Connection) -> list[str]:
     return [row["proof"] for row in db.execute("SELECT proof FROM seals")]
-
-
-def _forget_keys(db: Connection, *, unseal: bool) -> None:
-    gone = [proof for proof in _proofs(db) if unseal or db.seal.opens(proof, first=True) is None]
-    db.execute("DELETE FROM seals WHERE proof = ANY(%s)", (gone,))
 
 
 _PARTS = (

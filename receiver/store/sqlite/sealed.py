@@ -1,16 +1,15 @@
 """Which keys a file needs, and sealing it anew."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from receiver.clock import to_text
-from receiver.errors import ConfigError, KeyMissing
 from receiver.store.base import Resealed
 from receiver.store.resealing import Part, Values, reseal
-from receiver.store.sealing import NO_KEYS, Seal
+from receiver.store.sealing import Seal
 from receiver.store.sqlite.connection import Connection, connect, now_in
 from receiver.store.sqlite.writer import Writer
 
@@ -21,11 +20,9 @@ def note_key(db: Connection) -> None:
     Raises:
         ConfigError: there is no key, and others have sealed.
     """
-    proofs = _proofs(db)
-    if not db.seal and proofs:
-        raise ConfigError(NO_KEYS)
-    if db.seal and not any(db.seal.opens(proof, first=True) for proof in proofs):
-        db.execute("INSERT INTO seals (proof, made_at) VALUES (?, ?)", (db.seal.proof(), to_text(now_in(db))))
+    proof = db.seal.new_proof(_proofs(db))
+    if proof is not None:
+        db.execute("INSERT INTO seals (proof, made_at) VALUES (?, ?)", (proof, to_text(now_in(db))))
 
 
 def require_keys(db: Connection) -> None:
@@ -34,38 +31,28 @@ def require_keys(db: Connection) -> None:
     Raises:
         KeyMissing: there is not.
     """
-    if any(db.seal.opens(proof) is None for proof in _proofs(db)):
-        raise KeyMissing
+    db.seal.require(_proofs(db))
 
 
 def reseal_all(path: Path, writer: Writer, seal: Seal, *, unseal: bool) -> Iterator[Resealed]:
-    """Seal everything anew. What another key has sealed is noted no more once nothing was left of it to be written."""
-    left = 0
+    """Seal everything anew, and require the keys no more that are not needed any longer."""
     # One without the keys: it reads what is sealed as it is kept.
     with closing(connect(path)) as plain:
 
         def read(statement: str, values: Values) -> list[dict[str, Any]]:
             return [dict(row) for row in plain.execute(statement, values)]
 
-        for done in reseal(_PARTS, read, _writing(writer), seal, unseal=unseal):
-            left += done.written + done.unopened
-            yield done
-    # What was written says that somebody may still seal with that key, behind where we are.
-    if not left:
-        writer.run(lambda db: _forget_keys(db, unseal=unseal))
+        def write(statement: str, rows: Sequence[Values]) -> int:
+            return writer.run(lambda db: db.executemany(statement, rows).rowcount)
 
+        def forget(proofs: Sequence[str]) -> None:
+            write("DELETE FROM seals WHERE proof = :proof", [{"proof": proof} for proof in proofs])
 
-def _writing(writer: Writer) -> Callable[[str, Sequence[Values]], int]:
-    return lambda statement, rows: writer.run(lambda db: db.executemany(statement, rows).rowcount)
+        yield from reseal(_PARTS, read, write, seal, unseal=unseal, proofs=_proofs(plain), forget=forget)
 
 
 def _proofs(db: sqlite3.Connection) -> list[str]:
     return [row["proof"] for row in db.execute("SELECT proof FROM seals")]
-
-
-def _forget_keys(db: Connection, *, unseal: bool) -> None:
-    gone = [proof for proof in _proofs(db) if unseal or db.seal.opens(proof, first=True) is None]
-    db.executemany("DELETE FROM seals WHERE proof = ?", [(proof,) for proof in gone])
 
 
 _PARTS = (
