@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from receiver.clock import to_text
+from receiver.errors import KeyMissing
 from receiver.models import Event, Origin, Schedule, Status, Trust, Via
 from receiver.store.base import Receipt, Record
-from receiver.store.rows import Kept, job_values, recorded, told_end
+from receiver.store.rows import Kept, job_values, merged, recorded, told_end
 from receiver.store.rules import SECOND_CHANCE
 
 _T = TypeVar("_T")
@@ -123,8 +124,20 @@ class Ledger(ABC):
         """Make a job due, unless it was polled `lately`. One that was only hinted at has this origin from then on."""
 
     @abstractmethod
-    def fulfil(self, intent_id: str, events: Sequence[Event]) -> None:
-        """Give an intent's metadata to the jobs that its callback speaks of."""
+    def intent(self, intent_id: str) -> Kept | None:
+        """An intent: its `source`, `kind` and `metadata`."""
+
+    @abstractmethod
+    def withdraw(self, intent_id: str) -> None:
+        """Drop an intent, whose job is known."""
+
+    @abstractmethod
+    def job(self, source: str, job_id: str) -> Kept | None:
+        """A job: its `id` and `metadata`."""
+
+    @abstractmethod
+    def own(self, job: int, metadata: str) -> None:
+        """Note that a job is one of ours, with this metadata."""
 
 
 def receive(ledger: Ledger, records: Sequence[Record], bounds: Bounds) -> list[Receipt]:
@@ -141,7 +154,7 @@ def receive(ledger: Ledger, records: Sequence[Record], bounds: Bounds) -> list[R
             receipts |= _keep_proven(ledger, proven)
         for _, record in apart:
             if record.intent is not None:
-                ledger.fulfil(record.intent, record.events)
+                _fulfil(ledger, record.intent, record.events)
     return [receipts[index] for index in range(len(records))]
 
 
@@ -250,6 +263,28 @@ def _keep_events(ledger: Ledger, arrivals: Sequence[Arrival]) -> None:
         ledger.move_jobs(moves)
     if new:
         ledger.insert_jobs(new)
+
+
+def _fulfil(ledger: Ledger, intent_id: str, events: Sequence[Event]) -> None:
+    """Give the intent's metadata to the jobs that its callback speaks of, should the answer not have come yet.
+
+    Once the job that was asked for is known, the intent is dropped.
+    """
+    intent = ledger.intent(intent_id)
+    for event in events:
+        if intent is None or event.source != intent["source"]:
+            return
+        job = ledger.job(event.source, event.job_id) if event.job_id is not None else None
+        if job is None:
+            continue
+        try:
+            metadata = merged(intent["metadata"], job["metadata"])
+        except KeyMissing:
+            # What came in is taken in all the same; the intent stays for when its key is there.
+            return
+        ledger.own(job["id"], metadata)
+        if event.kind == intent["kind"]:
+            ledger.withdraw(intent_id)
 
 
 def _move(event: Event, job: int, now: datetime) -> Values:

@@ -217,8 +217,20 @@ class PostgresLedger(Ledger):
             {"id": job, "now": to_text(self.now), "lately": lately, "origin": origin},
         )
 
-    def fulfil(self, intent_id: str, events: Sequence[Event]) -> None:
-        intents.fulfil(self._db, intent_id, events)
+    def intent(self, intent_id: str) -> Kept | None:
+        return self._db.execute("SELECT source, kind, metadata FROM intents WHERE id = %s", (intent_id,)).fetchone()
+
+    def withdraw(self, intent_id: str) -> None:
+        intents.withdraw(self._db, intent_id)
+
+    def job(self, source: str, job_id: str) -> Kept | None:
+        return jobs.job_row(self._db, source, job_id)
+
+    def own(self, job: int, metadata: str) -> None:
+        self._db.execute(
+            "UPDATE jobs SET metadata = %s, origin = 'track' WHERE id = %s",
+            (self._db.seal.sealed(metadata), job),
+        )
 
 
 def goes_together(record: Record) -> bool:

@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from receiver.clock import to_text
-from receiver.errors import KeyMissing
-from receiver.models import Created, Event, Intent, Job, Schedule
-from receiver.store.rows import job_of, merged, object_text
+from receiver.models import Created, Intent, Job, Schedule
+from receiver.store.rows import job_of, object_text
 from receiver.store.sqlite.budgets import spend
 from receiver.store.sqlite.connection import Connection, now_in
-from receiver.store.sqlite.jobs import job_row, track
+from receiver.store.sqlite.jobs import track
 
 
 def intend(db: Connection, source: str, kind: str, metadata: Mapping[str, Any]) -> Intent:
@@ -44,28 +43,6 @@ def settle(db: Connection, intent: Intent, created: Sequence[Created], schedules
         jobs.append(job_of(row))
     withdraw(db, intent.id)
     return jobs
-
-
-def fulfil(db: Connection, intent_id: str, events: Sequence[Event]) -> None:
-    """Give the intent's metadata to the jobs that its callback speaks of, should the answer not have come yet.
-
-    Once the job that was asked for is known, the intent is dropped.
-    """
-    row = db.execute("SELECT * FROM intents WHERE id = ?", (intent_id,)).fetchone()
-    for event in events:
-        if row is None or event.source != row["source"]:
-            return
-        job = job_row(db, event.source, event.job_id) if event.job_id is not None else None
-        if job is None:
-            continue
-        try:
-            metadata = db.seal.sealed(merged(row["metadata"], job["metadata"]))
-        except KeyMissing:
-            # What came in is taken in all the same; the intent stays for when its key is there.
-            return
-        db.execute("UPDATE jobs SET metadata = ?, origin = 'track' WHERE id = ?", (metadata, job["id"]))
-        if event.kind == row["kind"]:
-            withdraw(db, intent_id)
 
 
 def withdraw(db: sqlite3.Connection, intent_id: str) -> bool:
