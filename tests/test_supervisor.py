@@ -179,3 +179,12 @@ def test_they_stop_when_it_is_killed(tmp_path):
     supervisor.wait()
 
     eventually(lambda: not alive(pids(tmp_path, "child")[0]))
+
+
+@pytest.mark.drill
+def test_a_vital_process_may_take_long_to_give_up(tmp_path):
+    script = "import sys, time; time.sleep(12); sys.exit(1)"
+    supervisor = Supervisor({"child": [sys.executable, "-c", script]}, environment=os.environ, grace=5, vital=["child"])
+
+    with pytest.raises(DiedAtStart):
+        supervisor.run()

@@ -23,7 +23,8 @@ from receiver.models import Failure, State
 from receiver.store import migrate as migrate_configured
 from receiver.store import open_store as open_configured
 from receiver.store.postgres import PostgresStore, migrate, schema
-from receiver.store.postgres.locks import job_lock, lock
+from receiver.store.postgres.locks import job_lock, lock, lock_for_long
+from receiver.store.postgres.receiving import goes_together
 from tests import aging, postgres
 from tests.store.access import AccessContract
 from tests.store.contract import (
@@ -669,6 +670,41 @@ def test_who_wants_other_locks_does_not_wait(postgres_url):
             return other._pool.run(lambda db: lock(db, *(f"other {number}" for number in range(200))))
 
         assert one._pool.run(held)
+
+
+def test_work_that_takes_long_keeps_nobody_from_any_lock(postgres_url):
+    with opened(postgres_url) as one, opened(postgres_url, timeout=IMPATIENT) as other:
+
+        def held(db):
+            lock_for_long(db, "migrate")
+            return other._pool.run(lambda db: lock(db, *(f"other {number}" for number in range(1000))))
+
+        assert one._pool.run(held)
+
+
+def test_once_nobody_answers_no_other_of_several_is_tried(postgres_url):
+    def together(db, items):
+        tried.append(items)
+        if len(items) > 1:
+            raise ValueError("together they cannot")
+        raise StoreUnavailable("no answer")
+
+    def refused(number):
+        with pytest.raises(StoreUnavailable, match="no answer"):
+            store._writer.run_together(together, number)
+
+    tried = []
+    with opened(postgres_url, gather=lambda: eventually(lambda: len(store._writer._waiting) != 1)) as store:
+        at_once(lambda: refused(1), lambda: refused(2))
+
+    assert [len(items) for items in tried] == [2, 1]
+
+
+def test_a_delivery_that_needs_many_locks_is_stored_alone():
+    clips = [an_event(f"clip_{number}") for number in range(5)]
+
+    assert goes_together(a_record(*clips[:4]))
+    assert not goes_together(a_record(*clips))
 
 
 def test_what_the_database_refuses_of_several_harms_only_itself(postgres_url):

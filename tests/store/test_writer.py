@@ -1,6 +1,7 @@
 """Group commit."""
 
 import contextlib
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -327,6 +328,24 @@ def test_an_interrupt_in_the_work_is_an_error_to_those_who_share_its_commit(ledg
 
     ledger.add("a")
     assert ledger.entries() == ["a"]
+
+
+def test_who_is_interrupted_while_it_waits_keeps_nobody_back(ledger):
+    waiter = threading.get_ident()
+
+    def interrupt():
+        eventually(lambda: len(ledger.writer._waiting) == 1)
+        signal.pthread_kill(waiter, signal.SIGINT)
+
+    with Batch(ledger):
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            ledger.add("interrupted")
+        interrupting.join()
+
+    ledger.add("later")
+    assert ledger.entries() == ["first", "later"]
 
 
 def test_what_is_handed_over_while_it_gathers_shares_the_commit(open_ledger):

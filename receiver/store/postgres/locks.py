@@ -8,7 +8,7 @@ from receiver.clock import from_text
 from receiver.store.postgres.connection import Connection
 
 # Other applications may share the database, and its advisory locks.
-_OURS, _TURNS = 0x72656376, 0x72656377
+_OURS, _LONG = 0x72656376, 0x72656377
 # The server has room for some thousand locks, and a delivery may speak of as many jobs: one that needs more than
 # these has the only other lock for itself, which everybody else shares.
 _MOST = 256
@@ -30,9 +30,9 @@ def lock(db: Connection, *names: str) -> datetime:
     return from_text(row["now"])
 
 
-def turn(db: Connection, name: str) -> None:
+def lock_for_long(db: Connection, name: str) -> None:
     """Have one lock until the transaction ends, for work that takes long: it keeps nobody from having other locks."""
-    db.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_TURNS, _number(name)))
+    db.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LONG, _number(name)))
 
 
 def now_in(db: Connection) -> datetime:

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from receiver.clock import to_text
 from receiver.store.postgres.connection import Connection
-from receiver.store.postgres.locks import turn
+from receiver.store.postgres.locks import lock_for_long
 from receiver.store.postgres.pool import Pool
 
 _AHEAD = timedelta(days=2)
@@ -88,7 +88,7 @@ _PARTITIONS: LiteralString = """
 
 
 def _create(db: Connection, month: Month) -> None:
-    turn(db, "partitions")
+    lock_for_long(db, "partitions")
     if not _is_missing(db, month):
         return
     partition = sql.Identifier(month.partition)
@@ -102,7 +102,7 @@ def _create(db: Connection, month: Month) -> None:
 
 
 def _drop(db: Connection, month: Month) -> None:
-    turn(db, "partitions")
+    lock_for_long(db, "partitions")
     if _is_missing(db, month):
         return
     # Of hints only so many are kept, with their fingerprints; all others' outlive them.

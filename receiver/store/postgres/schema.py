@@ -9,7 +9,7 @@ import psycopg
 
 from receiver.errors import StoreUnavailable
 from receiver.store.postgres.connection import Address, Connection
-from receiver.store.postgres.locks import turn
+from receiver.store.postgres.locks import lock_for_long
 
 _CONNECT_WITHIN = 10.0
 
@@ -59,7 +59,7 @@ def applied_in(db: Connection) -> list[str]:
 
 
 def _apply_pending(db: Connection) -> list[str]:
-    turn(db, "migrate")
+    lock_for_long(db, "migrate")
     applied = applied_in(db)
     # Behind a table's lock that waits, everybody else waits, too.
     db.execute("SET LOCAL lock_timeout = '5s'")

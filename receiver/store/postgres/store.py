@@ -133,8 +133,12 @@ class PostgresStore(Store):
             schema.migrate(url)
         elif schema.pending(applied):
             raise StoreUnavailable("an older Receiver made its tables; run `receiver migrate` on one node")
-        self._pool.run(refuse_unfinished_copy)
-        self._pool.run(sealed.note_key)
+
+        def take_up(db: Connection) -> None:
+            refuse_unfinished_copy(db)
+            sealed.note_key(db)
+
+        self._pool.run(take_up)
 
     # A delivery comes in
 

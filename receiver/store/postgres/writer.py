@@ -39,14 +39,16 @@ class Writer(GroupCommit[Connection]):
         wait behind it.
         """
         error = self._try(together, tickets, deadline, lock_timeout=_LOCK_TIMEOUT)
-        left = deque(tickets if error is not None else [])
+        if error is None:
+            return
+        left = deque(tickets)
         while left and not _is_nobodys_fault(error) and time.monotonic() < deadline:
             ticket = left.popleft()
             ticket.error = self._try(together, [ticket], deadline, lock_timeout=_LOCK_TIMEOUT)
             error = ticket.error or error
         for ticket in left:
             # Another try would only take as long.
-            ticket.error = unavailable(error) if error else None
+            ticket.error = unavailable(error)
 
     def _try(
         self,
@@ -67,7 +69,7 @@ class Writer(GroupCommit[Connection]):
         return None
 
 
-def _is_nobodys_fault(error: BaseException | None) -> bool:
+def _is_nobodys_fault(error: BaseException) -> bool:
     """Whether there was no answer, or none in time, whoever asks."""
     if not isinstance(error, StoreUnavailable) or isinstance(error.__cause__, errors.LockNotAvailable):
         return False
