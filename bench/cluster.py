@@ -1,10 +1,15 @@
 """PostgreSQL in place of SQLite: acknowledgements beside it, and dispatches by one worker, two and four."""
 
+import shutil
+import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
+from uuid import uuid4
 
 import psycopg
 
@@ -15,12 +20,16 @@ from bench.plan import Plan
 from bench.receivers import Receiver
 from bench.table import Row, Target, compared
 from bench.tools import FOLDER, BenchError
+from tests.brokers import RabbitMQ
 from tests.postgres import Databases, Server, programs, temporary
 
 _CONNECTIONS = 32
 _PARKED = 100_000
 _LEASE = 5.0
 _RECOVERIES = 5
+_STARTED_WITHIN = 5.0
+# How long a Celery worker that gets a message again waits for one from whoever had it; see docs/celery.md.
+_SIGN_OF_LIFE = 3.0
 _JOBS = 200
 _EVENTS_OF_A_JOB = 5
 _RUN_SECONDS = 0.02
@@ -115,6 +124,9 @@ class _Node(Receiver):
                 db.execute(_JOBS_OF_EVENTS)
         with psycopg.connect(self.url, autocommit=True) as db:
             db.execute("ANALYZE")
+
+
+_Worker = Callable[[_Node, Mapping[str, str]], AbstractContextManager[processes.Running]]
 
 
 def _acks(databases: Databases, plan: Plan) -> list[Row]:
@@ -252,33 +264,64 @@ _OUT_OF_ORDER = """
 """
 
 
-def _recovery(databases: Databases) -> list[Row]:
+def _recovery(databases: Databases) -> Iterator[Row]:
     """A worker is killed in mid-run while another one lives."""
-    delays = [_recovered_after(databases, number) for number in range(_RECOVERIES)]
-    return [
-        Row(key="cluster/recovery", what="a killed worker's dispatch runs again", unit="s",
-            settings=f"{_RECOVERIES} kills, lease {_LEASE:g} s; the longest", figures=[max(delays)],
-            target=Target(at_most=_LEASE + 1)),
-    ]  # fmt: skip
+    kills = f"{_RECOVERIES} kills, lease {_LEASE:g} s; the longest"
+    delays = [_recovered_after(databases, _built_in) for _ in range(_RECOVERIES)]
+    yield Row(
+        key="cluster/recovery", what="a killed worker's dispatch runs again", settings=kills, unit="s",
+        figures=[max(delays)], target=Target(at_most=_LEASE + 1),
+    )  # fmt: skip
+    on_celery = Row(key="cluster/recovery-celery", what="the same on Celery", settings=kills, unit="s")
+    if shutil.which("epmd") is None:
+        yield replace(on_celery, absent="no RabbitMQ; Debian's package is rabbitmq-server")
+        return
+    with temporary() as folder:
+        broker = RabbitMQ(folder)
+        broker.start()
+        try:
+            worker = partial(_on_celery, broker=broker.url)
+            delays = [_recovered_after(databases, worker) for _ in range(_RECOVERIES)]
+        finally:
+            broker.stop()
+    yield replace(on_celery, figures=[max(delays)], target=Target(at_most=_SIGN_OF_LIFE + 1))
 
 
-def _recovered_after(databases: Databases, number: int) -> float:
+def _recovered_after(databases: Databases, worker: _Worker) -> float:
     """How long after the kill it was begun again, in seconds."""
     tables = f'[worker]\nlease = "{_LEASE:g}s"\n[handlers.held]\npath = "{FOLDER / "held.py"}"\n'
     with databases.copied() as url, ExitStack() as running:
         node = _Node("cluster-recovery", url, tables)
         begun = node.folder / "begun"
-        environment = {"BENCH_BEGUN": str(begun)}
         node.fill(1, jobs=1)
-        with node.running("work", environment=environment) as victim:
+        with worker(node, {"BENCH_BEGUN": str(begun)}) as victim:
             _wait_for_lines(begun, 1)
-            running.enter_context(node.running("work", environment=environment))
+            running.enter_context(worker(node, {"BENCH_BEGUN": str(begun)}))
             # It has started once it listens for work.
-            time.sleep(3)
+            time.sleep(_STARTED_WITHIN)
             killed = time.monotonic_ns()
             processes.kill(victim)
             _wait_for_lines(begun, 2)
         return (int(begun.read_text().split()[1]) - killed) / 1e9
+
+
+@contextmanager
+def _built_in(node: _Node, environment: Mapping[str, str]) -> Iterator[processes.Running]:
+    with node.running("work", environment=environment) as worker:
+        yield worker
+
+
+@contextmanager
+def _on_celery(node: _Node, environment: Mapping[str, str], *, broker: str) -> Iterator[processes.Running]:
+    """A Celery worker, with what feeds it."""
+    environment = {**node.environment, **environment, "RECEIVER_ENGINE": "celery", "RECEIVER_CELERY__BROKER": broker}
+    options = ["--concurrency", "1", "--loglevel", "WARNING", "--hostname", f"{uuid4().hex}@localhost"]
+    command = [sys.executable, "-m", "celery", "-A", "receiver.engine.celery", "worker", *options]
+    with (
+        node.running("work", environment=environment),
+        processes.started(command, log=node.folder / "celery.log", environment=environment) as worker,
+    ):
+        yield worker
 
 
 def _when_done(node: _Node, count: int) -> tuple[float, int]:
