@@ -23,7 +23,7 @@ from receiver.store import open_store
 from tests.proof.load import Journal, Run
 from tests.running import SECRET, descendants
 from tests.store.contract import at_once
-from tests.toml import toml
+from tests.toml import assignments
 from tests.watch import eventually
 
 LEASE = 2.0
@@ -53,7 +53,10 @@ class Trouble:
 class Program:
     """One command of one node, started again by hand as a service manager would."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, *, runs_handlers: bool
+    ) -> None:
+        self.runs_handlers = runs_handlers
         self._command, self._environment, self._log = command, environment, log
         self._start()
 
@@ -105,14 +108,15 @@ class Node:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.config = folder / "receiver.toml"
         tables = {**settings, "web": {"bind": self.url.removeprefix("http://")}}
-        self.config.write_text("".join(f"{key} = {toml(value)}\n" for key, value in tables.items()))
+        self.config.write_text(assignments(tables))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RECEIVER_")}
         self._environment = {**inherited, **environment, "RECEIVER_CONFIG": str(self.config)}
-        commands = dict(_COMMANDS)
+        commands, runs_handlers = dict(_COMMANDS), "work"
         if settings.get("engine") == "celery":
-            commands["celery"] = (*_CELERY, "--hostname", f"{folder.name}@%h")
+            commands["celery"], runs_handlers = (*_CELERY, "--hostname", f"{folder.name}@%h"), "celery"
         self.programs = {
-            role: Program(command, self._environment, folder / f"{role}.log") for role, command in commands.items()
+            role: Program(command, self._environment, folder / f"{role}.log", runs_handlers=role == runs_handlers)
+            for role, command in commands.items()
         }
 
     def ready(self) -> bool:
@@ -168,6 +172,13 @@ class Nodes:
             assert answer.is_success or answer.status_code == 503, answer
             return answer.is_success
         return False
+
+    def recovered(self, program: Program, trouble: Trouble, since: float) -> bool:
+        """Whether all that was killed in the middle of a run has run again, and the program works as it did."""
+        if program.runs_handlers and not self._journal.has_begun(program.family, since):
+            return False
+        lasts = (runs[-1] for runs in self.runs(trouble).values())
+        return not any(last.cut_short for last in lasts) and all(node.ready() for node in self.nodes)
 
     def runs(self, trouble: Trouble) -> dict[str, list[Run]]:
         """Of each dispatch, in the order they began."""

@@ -3,10 +3,11 @@
 import json
 import math
 import random
+import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ _ANSWERED_WITHIN = 10.0
 _PATIENCE = 300.0
 _AFTER_TROUBLE = 0.05
 _MANY = 1000
+_ANY = re.compile("")
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,13 @@ class Journal:
 
     def busy(self, pid: int) -> bool:
         """Whether a process that is held still is in the middle of a run."""
-        noted = Counter(what for what, _, by, _, _ in self._lines(f", {pid}, ") if by == pid)
+        noted = Counter(what for what, _, by, _, _ in self._lines(re.compile(f", {pid}, ")) if by == pid)
         return noted["start"] > noted["end"]
+
+    def has_begun(self, pids: Iterable[int], since: float) -> bool:
+        """Whether one of these processes has begun a run since then."""
+        having = re.compile("|".join(f", {pid}, " for pid in pids))
+        return any(what == "start" and moment >= since for what, _, _, _, moment in self._lines(having))
 
     def runs(self, deaths: Mapping[int, float]) -> dict[str, list[Run]]:
         """Of each dispatch, in the order they began; `deaths` are the moments at which processes were killed."""
@@ -204,9 +211,10 @@ class Journal:
                 run.ended, run.cut_short = moment, False
         return {key: sorted(runs, key=lambda run: run.started) for key, runs in found.items()}
 
-    def _lines(self, having: str = "") -> Iterator[tuple[str, str, int, int, float]]:
+    def _lines(self, having: re.Pattern[str] = _ANY) -> Iterator[tuple[str, str, int, int, float]]:
         if self._file.exists():
-            yield from (tuple(json.loads(line)) for line in self._file.read_text().splitlines() if having in line)
+            lines = self._file.read_text().splitlines()
+            yield from (tuple(json.loads(line)) for line in lines if having.search(line))
 
 
 def overlapping(runs: Mapping[str, Sequence[Run]]) -> list[tuple[Run, Run]]:
