@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from receiver.running import free_port
+from tests.toml import assignments
 from tests.watch import eventually
 
 SECRET = "the-signing-secret"
@@ -20,12 +22,22 @@ API_KEY = "the-api-key"
 class Running:
     """One `receiver serve` in a folder of its own."""
 
-    def __init__(self, folder: Path, tables: str, *, base_url: str = "http://127.0.0.1:9") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tables: str,
+        *,
+        base_url: str = "http://127.0.0.1:9",
+        lease: str = "2s",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`settings` are those outside of all tables, such as `store`."""
         self.folder = folder
         self.url = f"http://127.0.0.1:{free_port()}"
         self.config = folder / "receiver.toml"
         self.config.write_text(
             f"""
+            {assignments(settings or {})}
             [web]
             bind = "{self.url.removeprefix("http://")}"
 
@@ -33,7 +45,7 @@ class Running:
             enabled = false
 
             [worker]
-            lease = "2s"
+            lease = "{lease}"
 
             [sources.creativeai]
             provider = "creativeai"

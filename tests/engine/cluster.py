@@ -17,7 +17,7 @@ from receiver.store import open_store
 from receiver.store.base import Row
 from tests.running import descendants
 from tests.store.contract import a_record
-from tests.toml import toml
+from tests.toml import assignments
 from tests.watch import eventually
 
 _NUMBERS = itertools.count(1)
@@ -64,7 +64,7 @@ class Cluster:
         (folder / "note.py").write_text(HANDLER)
         tables = {"worker": {"lease": "2s"}, "handlers": {"note": {"path": "note.py", "timeout": "6s"}}, **settings}
         self.config = folder / "receiver.toml"
-        self.config.write_text("".join(f"{key} = {toml(value)}\n" for key, value in tables.items()))
+        self.config.write_text(assignments(tables))
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> "Cluster":

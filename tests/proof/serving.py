@@ -7,12 +7,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from receiver import sandbox
 from receiver.config import load
 from receiver.store import Store, open_store
 from tests.running import API_KEY, SECRET, Running, descendants
-from tests.toml import toml
+from tests.toml import assignments
 
 SLOTS = 16
 """How many runs the handler has at once."""
@@ -55,19 +57,24 @@ class Serving(Running):
         """
         self._variables = variables or {}
         given = {"provider": "creativeai", "secrets": [SECRET], "api_key": API_KEY}
-        tables = [f"[sources.{name}]\n{_lines({**given, **settings})}" for name, settings in sources.items()]
+        tables = [f"[sources.{name}]\n{assignments({**given, **own})}" for name, own in sources.items()]
         tables += [
             f'[reconcile]\nevery = "{every}"',
             f'[handlers.finished]\npath = "finished.py"\nconcurrency = {SLOTS}',
         ]
-        super().__init__(folder, "\n".join(tables))
-        self.config.write_text(_lines({"store": store_url, **(settings or {})}) + self.config.read_text())
+        super().__init__(folder, "\n".join(tables), settings={"store": store_url, **(settings or {})})
         (folder / "finished.py").write_text(_HANDLER)
         self._journal = folder / "journal"
 
     @property
     def environment(self) -> dict[str, str]:
         return {**super().environment, **self._variables}
+
+    def post(self, source: str, job_id: str) -> httpx.Response:
+        """The answer to a webhook about a job that has ended."""
+        body = sandbox.webhook_body("voice", job_id)
+        url, headers = f"{self.url}/webhooks/{source}", sandbox.signed(body, SECRET)
+        return httpx.post(url, content=body, headers=headers, timeout=30, trust_env=False)
 
     @property
     def runs(self) -> list[dict[str, Any]]:
@@ -104,7 +111,3 @@ def forms(short: Any, **full: Any) -> list[Any]:
 def processes(pid: int) -> frozenset[int]:
     """Which processes run below this one: the same as before, if none was started again."""
     return frozenset(descendants(pid))
-
-
-def _lines(settings: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {toml(value)}\n" for key, value in settings.items())

@@ -36,9 +36,8 @@ class Site:
 
     def __init__(self, folder: Path, store_url: str) -> None:
         Journal(folder)
-        self._running = Running(folder, '[handlers.work]\npath = "work.py"\nconcurrency = 8')
-        settings = self._running.config.read_text()
-        self._running.config.write_text(f'store = "{store_url}"\ncommit_timeout = "500ms"\n{settings}')
+        settings = {"store": store_url, "commit_timeout": "500ms"}
+        self._running = Running(folder, '[handlers.work]\npath = "work.py"\nconcurrency = 8', settings=settings)
         self.load = Load([self._running.url])
 
     @contextmanager

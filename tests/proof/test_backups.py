@@ -32,10 +32,8 @@ _FINISHED_WITHIN = 120
 
 def receiver(folder: Path, store_url: str, *, run: timedelta, concurrency: int) -> Running:
     """One in a folder of its own, whose handler takes so long."""
-    made = Running(folder, _HANDLER.format(concurrency=concurrency))
-    made.config.write_text(f'store = "{store_url}"\n{made.config.read_text()}')
     Journal(folder, run=run)
-    return made
+    return Running(folder, _HANDLER.format(concurrency=concurrency), settings={"store": store_url})
 
 
 def as_the_page_says(beginning: str, folder: Path, **variables: str) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from receiver import clock, sandbox
+from receiver import clock
 from receiver.clock import from_text
 from receiver.models import Delivery
 from receiver.providers.replicate import Replicate
@@ -76,8 +76,8 @@ def aftermath(form, tmp_path_factory, store_url):
 
 def _gone_through(receiver: Serving, pid: int, circumstances: Circumstances, wrong: timedelta) -> Aftermath:
     before, name = processes(pid), _name(wrong)
-    untimed = _post(receiver, UNTIMED, f"untimed_{name}")
-    answered = [_post(receiver, TIMED, f"{job_id}_{name}") for job_id in TIMED_JOBS]
+    untimed = receiver.post(UNTIMED, f"untimed_{name}").status_code
+    answered = [_post_timed(receiver, f"{job_id}_{name}") for job_id in TIMED_JOBS]
     polled_after = _learned(receiver, f"polled_{name}")
     # They are written to the quarantine by and by.
     eventually(lambda: len(_refused(receiver)) >= len(TIMED_JOBS), within=SOON)
@@ -86,7 +86,7 @@ def _gone_through(receiver: Serving, pid: int, circumstances: Circumstances, wro
     _track(receiver, f"planned_{name}")
     circumstances.be()
     planned = _next_poll(receiver, f"planned_{name}")
-    answered_again = [_post(receiver, TIMED, f"{job_id}_{name}") for job_id in TIMED_JOBS]
+    answered_again = [_post_timed(receiver, f"{job_id}_{name}") for job_id in TIMED_JOBS]
     polled_after_again = _learned(receiver, f"polled_again_{name}")
     jobs = [f"{job_id}_{name}" for job_id in ["untimed", *TIMED_JOBS, "polled", "polled_again"]]
     eventually(lambda: {job_id for _, job_id in receiver.effects} >= set(jobs), within=SOON)
@@ -113,13 +113,10 @@ def _name(wrong: timedelta) -> str:
     return "ahead" if wrong > timedelta(0) else "behind"
 
 
-def _post(receiver: Serving, source: str, job_id: str) -> int:
-    body = sandbox.webhook_body("voice", job_id)
-    headers = sandbox.signed(body, SECRET)
-    if source == TIMED:
-        body = json.dumps({"id": job_id, "status": "succeeded", "output": "https://cdn.example/speech.mp3"}).encode()
-        headers = Replicate().sign(Delivery(source=source, body=body, received_at=clock.now()), TIMED_SECRET)
-    url = f"{receiver.url}/webhooks/{source}"
+def _post_timed(receiver: Serving, job_id: str) -> int:
+    body = json.dumps({"id": job_id, "status": "succeeded", "output": "https://cdn.example/speech.mp3"}).encode()
+    headers = Replicate().sign(Delivery(source=TIMED, body=body, received_at=clock.now()), TIMED_SECRET)
+    url = f"{receiver.url}/webhooks/{TIMED}"
     return httpx.post(url, content=body, headers=headers, timeout=30, trust_env=False).status_code
 
 

@@ -207,11 +207,13 @@ def aftermath(form, store_url, tmp_path_factory):
 def _receiver(folder: Path, name: str, size: Size, store_url: str, provider: sandbox.Sandbox) -> Running:
     (folder / name).mkdir()
     tables = f'budget = "1000/s"\n[handlers.work]\npath = "{folder}/work.py"\nconcurrency = {_CONCURRENCY}'
-    receiver = Running(folder / name, tables, base_url=provider.base_urls["creativeai"])
-    lease = f'lease = "{size.lease.total_seconds():g}s"'
-    settings = receiver.config.read_text().replace('lease = "2s"', lease)
-    receiver.config.write_text(f'store = "{store_url}"\n{settings}')
-    return receiver
+    return Running(
+        folder / name,
+        tables,
+        base_url=provider.base_urls["creativeai"],
+        lease=f"{size.lease.total_seconds():g}s",
+        settings={"store": store_url},
+    )
 
 
 def _expected(receiver: Running, store: Store, size: Size, toll: Toll) -> set[str]:

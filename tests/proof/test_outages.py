@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver import sandbox
 from receiver.models import Schedule
 from receiver.store import Store
 from receiver.store.base import JobFilter
@@ -26,7 +25,6 @@ from tests.circumstances import Circumstances
 from tests.proof.certificates import Authority
 from tests.proof.load import every
 from tests.proof.serving import Serving, forms, processes
-from tests.running import SECRET
 from tests.scripted import Answer, Asked, Scripted, always, job
 from tests.watch import eventually
 
@@ -225,7 +223,7 @@ def _gone_through(
     for name in outages:
         for job_id in jobs[name]:
             store.track(name, job_id, kind=size.kind, schedule=SCHEDULE)
-    called_back = {name: _post(receiver, name, f"{name}_{size.jobs}_told") for name in outages}
+    called_back = {name: receiver.post(name, f"{name}_{size.jobs}_told").status_code for name in outages}
     readiness = set(_readiness(receiver, until=began + size.seconds))
     eventually(lambda: all(any(row["last_error"] for row in _jobs(store, name)) for name in outages), within=60)
     said = _said(receiver)
@@ -255,12 +253,6 @@ def _gone_through(
         )
         for name, outage in outages.items()
     }
-
-
-def _post(receiver: Serving, source: str, job_id: str) -> int:
-    body = sandbox.webhook_body("voice", job_id)
-    url, headers = f"{receiver.url}/webhooks/{source}", sandbox.signed(body, SECRET)
-    return httpx.post(url, content=body, headers=headers, timeout=10, trust_env=False).status_code
 
 
 def _readiness(receiver: Serving, *, until: float) -> Iterator[int]:

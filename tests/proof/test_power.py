@@ -78,11 +78,10 @@ def evidence(size, tmp_path_factory):
     """A receiver has taken webhooks and run their handler, and has ended; all it wrote is known."""
     folder = tmp_path_factory.mktemp("power")
     Journal(folder, run=timedelta(0))
-    receiver = Running(folder, '[handlers.work]\npath = "work.py"')
     # In a folder of its own, whose syncs are then about nothing else.
     database, log = folder / "store" / "receiver.db", folder / "log"
     database.parent.mkdir()
-    receiver.config.write_text(f'store = "sqlite:///{database}"\n{receiver.config.read_text()}')
+    receiver = Running(folder, '[handlers.work]\npath = "work.py"', settings={"store": f"sqlite:///{database}"})
     with pytest.MonkeyPatch.context() as environment, closing(Load([receiver.url])) as load:
         for name, value in preloaded(folder, log, database).items():
             environment.setenv(name, value)

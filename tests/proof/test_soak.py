@@ -216,8 +216,8 @@ def store_url(store_name, request, tmp_path):
 )
 def test_a_long_run_ends_as_it_began(store_name, store_url, events, within, slowest, tmp_path, record_property):
     """`slowest` is how much of the first tenth's rate the last must have; a short run is too short to say."""
-    receiver = Running(tmp_path, '[handlers.work]\npath = "work.py"\nconcurrency = 8')
-    receiver.config.write_text(f'store = "{store_url}"\n{receiver.config.read_text()}')
+    handler = '[handlers.work]\npath = "work.py"\nconcurrency = 8'
+    receiver = Running(tmp_path, handler, settings={"store": store_url})
     (tmp_path / "work.py").write_text(_HANDLER)
     record_property("drill", "soak")
     record_property("store", store_name)

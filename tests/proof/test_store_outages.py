@@ -16,12 +16,11 @@ from itertools import count
 import httpx
 import pytest
 
-from receiver import sandbox
 from receiver.models import Schedule
 from tests.postgres import Databases, Server
 from tests.postgres import running as running_postgres
 from tests.proof.serving import SLOTS, Serving, processes
-from tests.running import SECRET, descendants
+from tests.running import descendants
 from tests.scripted import Scripted, job
 from tests.trouble import database_locked, flock_held
 from tests.watch import eventually
@@ -163,7 +162,7 @@ def _gone_through(
             began = time.monotonic()
             with outage():
                 away = time.monotonic()
-                asked = providers.submit(_post, receiver, "meanwhile"), providers.submit(_ready, receiver)
+                asked = providers.submit(receiver.post, SOURCE, "meanwhile"), providers.submit(_ready, receiver)
                 command = receiver.run("track", SOURCE, "meanwhile", "--kind", "voice")
                 answered, ready = asked[0].result(), {asked[1].result()}
                 eventually(lambda: time.monotonic() > began + length, within=length + 1)
@@ -187,7 +186,7 @@ def _gone_through(
         lasted=back - began,
         command=(command.returncode, command.stderr),
         readiness=ready,
-        answered=answered,
+        answered=(answered.status_code, answered.headers.get("retry-after")),
         log=log,
         posted=posted,
         # What was committed just before may be answered just after.
@@ -206,18 +205,11 @@ def _post_until(over: threading.Event, receiver: Serving, posted: Posted, number
     """Post one webhook after another, each again until it is acknowledged, as patient providers do."""
     while not over.wait(POST_EVERY):
         job_id = f"posted_{next(numbers)}"
-        while (status := _post(receiver, job_id)[0]) not in (200, 202):
+        while (status := receiver.post(SOURCE, job_id).status_code) not in (200, 202):
             posted.answers[status] += 1
             time.sleep(AGAIN_AFTER)
         posted.answers[status] += 1
         posted.acknowledged[job_id] = time.monotonic()
-
-
-def _post(receiver: Serving, job_id: str) -> tuple[int, str | None]:
-    body = sandbox.webhook_body("voice", job_id)
-    url, headers = f"{receiver.url}/webhooks/{SOURCE}", sandbox.signed(body, SECRET)
-    answer = httpx.post(url, content=body, headers=headers, timeout=30, trust_env=False)
-    return answer.status_code, answer.headers.get("retry-after")
 
 
 def _ready(receiver: Serving) -> int:

@@ -70,8 +70,8 @@ class Left(Running):
     """A receiver over what an earlier one has left."""
 
     def __init__(self, folder: Path, store_url: str, base_url: str) -> None:
-        super().__init__(folder, _TABLES.format(hinted=HINTED, api_key=API_KEY, base_url=base_url), base_url=base_url)
-        self.config.write_text(f'store = "{store_url}"\n{self.config.read_text()}')
+        tables = _TABLES.format(hinted=HINTED, api_key=API_KEY, base_url=base_url)
+        super().__init__(folder, tables, base_url=base_url, settings={"store": store_url})
         (folder / "work.py").write_text(_HANDLER)
         # A new client for each request would spend its time reading certificates.
         self._client = httpx.Client(timeout=10, trust_env=False)
