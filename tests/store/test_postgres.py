@@ -139,15 +139,24 @@ class TestPostgresStore(AccessContract, StoreContract):
 # What is kept comes back as it was
 
 
-def test_text_that_postgresql_keeps_nowhere_is_kept(store):
-    odd = "\0 \ud800 \x1a \x1a0000 夜 \\u0000"
-    delivery = replace(a_delivery(), path=f"/webhooks/{odd}", headers={"x-odd": odd})
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("\0 \ud800 \x1a \x1a0000 夜 \\u0000", id="what PostgreSQL keeps nowhere"),
+        pytest.param('{"a,b",\\"c\\\\"}', id="what an array is written with"),
+        pytest.param("NULL", id="NULL"),
+        pytest.param("\t\r\n ", id="blanks"),
+    ],
+)
+def test_any_text_is_kept(store, odd):
+    delivery = replace(a_delivery(), path=f"/webhooks/{odd}", headers={"x-odd": odd}, body=odd.encode(errors="replace"))
     event = an_event(f"job {odd}", raw_status=odd, type=odd, failure=Failure(odd, code=odd), data={odd: odd})
 
     [stored] = store.receive(replace(a_record(event), delivery=delivery, note=odd)).events
 
     [row] = all_deliveries(store)
     assert (row["path"], row["headers"], row["note"]) == (delivery.path, dict(delivery.headers), odd)
+    assert row["body"] == delivery.body
     assert store.event(stored.id) == replace(stored, trust=stored.trust)
     assert store.job(SOURCE, f"job {odd}").raw_status == odd
     assert store.receive(a_record(event)).repeated
@@ -811,6 +820,18 @@ def test_a_month_is_made_while_somebody_reads_for_long(store, postgres_url):
         assert received_at(store, AT + timedelta(days=40), "job_2").events
 
 
+def test_what_takes_a_delivery_in_is_planned_once(store):
+    for number in range(3):
+        store.receive(a_record(an_event(f"job_{number}")))
+
+    assert len(prepared(store)) == 6
+
+
+def prepared(store):
+    """The statements that the server has planned for the connection that is lent next."""
+    return [row["statement"] for row in store._pool.read("SELECT statement FROM pg_prepared_statements")]
+
+
 # Through a pooler
 
 
@@ -833,6 +854,7 @@ def test_works_through_a_pooler_that_lends_connections_for_a_transaction(pooled_
                 store.finish(claimed, DONE)
 
         states = Counter(row["state"] for row in store.list_dispatches(limit=99).rows)
+        assert prepared(store) == []
     assert states == {"done": 80}
 
 

@@ -47,6 +47,7 @@ def insert_jobs(db: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
             %(next_poll_at)s::timestamptz[])
         """,
         columns(rows),
+        prepare=True,
     )
 
 

@@ -25,7 +25,7 @@ def lock(db: Connection, *names: str) -> datetime:
     if len(numbers) > _MOST:
         rows = db.execute(_LOCK_EVERYTHING, (_OURS, _EVERYTHING)).fetchall()
     else:
-        rows = db.execute(_LOCK, (_OURS, _EVERYTHING, _OURS, numbers)).fetchall()
+        rows = db.execute(_LOCK, (_OURS, _EVERYTHING, _OURS, numbers), prepare=True).fetchall()
     [row] = rows
     return from_text(row["now"])
 

@@ -36,6 +36,7 @@ class PostgresLedger(Ledger):
                 WHERE events.source = wanted.source AND events.key = wanted.key OFFSET 0) AS found
             """,
             ([event.source for event in events], [event.key for event in events]),
+            prepare=True,
         ).fetchall()
         return {(row["source"], row["key"]): row for row in rows}
 
@@ -49,6 +50,7 @@ class PostgresLedger(Ledger):
                 WHERE jobs.source = wanted.source AND jobs.job_id = wanted.job_id OFFSET 0) AS found
             """,
             ([event.source for event in own], [event.job_id for event in own]),
+            prepare=True,
         ).fetchall()
         return {(row["source"], row["job_id"]): row for row in rows}
 
@@ -70,6 +72,7 @@ class PostgresLedger(Ledger):
             SELECT id FROM numbered ORDER BY number
             """,
             values,
+            prepare=True,
         ).fetchall()
         return [row["id"] for row in rows]
 
@@ -95,6 +98,7 @@ class PostgresLedger(Ledger):
             RETURNING id, source, key
             """,
             values,
+            prepare=True,
         ).fetchall()
         ids = {(row["source"], row["key"]): row["id"] for row in rows}
         for arrival in arrivals:
