@@ -1,5 +1,6 @@
 """The questions of `Store`, answered by PostgreSQL. Writing is done by the functions of the modules beside this one."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
@@ -90,6 +91,8 @@ from receiver.store.rows import (
 )
 from receiver.store.sealing import UNSEALED, Seal
 
+_UNPROVEN_AT_ONCE = 2
+
 
 class PostgresStore(Store):
     """One database for any number of nodes.
@@ -113,9 +116,12 @@ class PostgresStore(Store):
     ) -> None:
         """`gather` is called before each commit, to let other threads hand over what can share it."""
         self._bounds = Bounds(max_hints=max_hints, max_hint_body=max_hint_body)
+        self._timeout = timeout.total_seconds()
+        # However many strangers there are, genuine deliveries find a connection.
+        self._unproven = threading.BoundedSemaphore(_UNPROVEN_AT_ONCE)
         address = Address(url)
         self._pool = Pool(address, timeout=timeout, seal=seal)
-        self._writer = Writer(self._pool, timeout=timeout.total_seconds(), gather=gather)
+        self._writer = Writer(self._pool, timeout=self._timeout, gather=gather)
         self._partitions = partitions.Partitions(self._pool)
         self._bell = Bell(self._pool.listen, self._pool.notify)
         try:
@@ -157,6 +163,16 @@ class PostgresStore(Store):
     def _received(self, record: Record) -> Receipt:
         if goes_together(record):
             return self._writer.run_together(self._receive, record, told=self._wake_for)
+        if record.proven:
+            return self._received_alone(record)
+        if not self._unproven.acquire(timeout=self._timeout):
+            raise StoreUnavailable("the store is busy: too many unproven deliveries before this one")
+        try:
+            return self._received_alone(record)
+        finally:
+            self._unproven.release()
+
+    def _received_alone(self, record: Record) -> Receipt:
         receipts = self._pool.run(lambda db: self._receive(db, [record]))
         self._wake_for(receipts)
         return receipts[0]
