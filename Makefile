@@ -58,9 +58,10 @@ cluster-test: $(READY) ## Run what a cluster goes through: processes killed, fro
 
 proof: $(READY) ## Show in drills, for one to two hours, that nothing is lost; their figures are then in build/proof.md
 	@mkdir -p build/tmp
-	@status=0; \
+	@rm -f build/proof.xml build/proof.md; status=0; \
 	$(PYTEST) -m drill tests/proof --junit-xml=build/proof.xml || status=$$?; \
-	$(BIN)/python -m tests.proof.report build/proof.xml > build/proof.md && cat build/proof.md && exit $$status
+	$(BIN)/python -m tests.proof.report build/proof.xml > build/proof.md || status=1; \
+	cat build/proof.md; exit $$status
 
 audit: ## Ask whether a pinned dependency has a known hole, which takes the network
 	@$(PYTHON) -m venv build/audit

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ import pytest
 from psycopg import sql
 
 from receiver.store.postgres import migrate
+from tests.running import descendants
 from tests.watch import eventually
 
 # Read before a fixture hides the variables of whoever runs the tests.
@@ -94,6 +95,26 @@ class Server:
         self.signal(signal.SIGQUIT)
         self._process.wait(30)
         self._process = None
+
+    @property
+    def processes(self) -> list[int]:
+        """The main one, and those that it has started."""
+        assert self._process is not None
+        return [self._process.pid, *descendants(self._process.pid)]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It holds still, with all that it has started for its clients: connections stay, and nobody answers."""
+        family = self.processes
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in family:
+                # Those whose clients have gone may have ended.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def asking_for_passwords(self) -> Iterator[None]:

@@ -63,7 +63,9 @@ def written(rows: Rows) -> str:
         _HEADINGS,
         ["---"] * len(_HEADINGS),
         *(
-            (drill, store, "; ".join(_figure(*item) for item in row.figures.items()), f"{row.seconds:.0f} s",
+            (drill, store, "; ".join(_figure(*item) for item in row.figures.items()),
+             # What several drills go through together is told in the row of the first.
+             f"{row.seconds:.0f} s" if row.seconds >= 1 else "",
              "holds" if row.passed else "**fails**")
             for (drill, store), row in rows.items()
         ),

@@ -4,12 +4,10 @@ What was answered 503 is not stored. Only if PostgreSQL fell silent in the middl
 known when it comes again.
 """
 
-import os
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +20,7 @@ from receiver.store import open_store
 from tests import postgres, trouble
 from tests.proof.load import Journal, Load, every, read_back, settled
 from tests.proof.node import WEB_WORKER, Node
-from tests.running import Running, descendants
+from tests.running import Running
 from tests.watch import eventually
 
 _WITHIN = 120
@@ -108,16 +106,8 @@ class PostgresSite(Site):
 
     def freeze(self) -> None:
         """The server answers nothing."""
-        processes = self._processes()
-        for pid in processes:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with self._server.frozen():
             self.wait_for(acknowledged=False)
-        finally:
-            for pid in processes:
-                # Those whose clients have gone may have ended.
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
 
     def start_server_anew(self) -> None:
         """The server breaks every connection off, whatever it is for."""
@@ -129,7 +119,7 @@ class PostgresSite(Site):
         """The disk is full for the server's log of transactions: it stops in panic, and recovers."""
         # Only its own user may do so, not even root where that has not all its powers.
         user = (self._server.folder / "data").owner()
-        [_, *children] = self._processes()
+        [_, *children] = self._server.processes
         began = len(self.load.posted)
         for pid in children:
             # The first that writes takes the others with it.
@@ -139,10 +129,6 @@ class PostgresSite(Site):
     def miss_the_standby(self) -> None:
         """Every commit waits for a standby, and there is none."""
         self.feel(self._server.awaiting_a_standby())
-
-    def _processes(self) -> list[int]:
-        main = int((self._server.folder / "data" / "postmaster.pid").read_text().split()[0])
-        return [main, *descendants(main)]
 
 
 @dataclass

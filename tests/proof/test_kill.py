@@ -295,7 +295,7 @@ def test_each_job_has_one_event(aftermath, figure):
 def test_every_event_reached_its_handler(aftermath, figure):
     figure("events handled", len(aftermath.runs))
     figure("dead letters after too many lost workers, retried", aftermath.retried)
-    figure("all done", f"{aftermath.recovery:.0f} s after the last kill")
+    figure("all done", f"{aftermath.recovery:.0f} s after the last webhook was acknowledged")
 
     assert aftermath.dispatches == Counter(done=aftermath.events.total())
     assert len(aftermath.runs) == aftermath.events.total()

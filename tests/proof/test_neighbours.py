@@ -1,4 +1,4 @@
-"""A quick handler beside others that block, fail and leak threads: it begins at most twice as long after its event."""
+"""A quick handler beside others that block, fail and leak threads: it begins about as soon after its event."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def handlers(store_url) -> Iterator[Handlers]:
 
 
 @pytest.mark.parametrize("form", FORMS, indirect=True)
-def test_a_quick_handler_begins_at_most_twice_as_late_beside_them(handlers, form, store_name, record_property):
+def test_a_quick_handler_begins_about_as_soon_beside_them(handlers, form, store_name, record_property):
     rounds, factor = form
     alone, beside, blocked = [], [], []
     for turn in range(rounds):

@@ -1,14 +1,12 @@
 """The store is away: nothing is acknowledged, it says so, and goes on by itself, without a storm."""
 
-import os
 import re
-import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -20,7 +18,6 @@ from receiver.models import Schedule
 from tests.postgres import Databases, Server
 from tests.postgres import running as running_postgres
 from tests.proof.serving import SLOTS, Serving, processes
-from tests.running import descendants
 from tests.scripted import Scripted, job
 from tests.trouble import database_locked, flock_held
 from tests.watch import eventually
@@ -108,7 +105,7 @@ def aftermath(request, tmp_path_factory):
             databases = Databases(server.url("postgres"))
             until_then.enter_context(databases.prepared())
             url = until_then.enter_context(databases.copied())
-            outage = (lambda: _stopped(server)) if kind == "stopped" else (lambda: _frozen(server))
+            outage = (lambda: _stopped(server)) if kind == "stopped" else server.frozen
         provider = until_then.enter_context(Scripted(job("completed", output_url="https://cdn.example/speech.mp3")))
         source = {"base_url": provider.url, "budget": f"{PER_SECOND}/s"}
         settings = {"commit_timeout": f"{COMMIT_TIMEOUT}s"}
@@ -123,22 +120,6 @@ def _stopped(server: Server) -> Iterator[None]:
     server.stop()
     yield
     server.start()
-
-
-@contextmanager
-def _frozen(server: Server) -> Iterator[None]:
-    """It holds still, with all that it has started for its clients: connections stay, and nobody answers."""
-    pid = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
-    family = [pid, *descendants(pid)]
-    for member in family:
-        os.kill(member, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for member in family:
-            # Those whose clients have gone may have ended.
-            with suppress(ProcessLookupError):
-                os.kill(member, signal.SIGCONT)
 
 
 def _gone_through(
