@@ -255,7 +255,8 @@ class RetentionConfig(_Table):
     unreadable: Duration = timedelta(days=365)
     """How long deliveries are kept that nobody understood."""
     deliveries: Duration = timedelta(days=90)
-    """How long all other deliveries are kept, with headers and body. PostgreSQL drops them a month at a time."""
+    """How long all other deliveries are kept, with headers and body. PostgreSQL drops them a month at a time, but row by
+    row where unreadable ones of that month are still kept."""
 
 
 class AlertsConfig(_Table):
