@@ -45,6 +45,7 @@ from tests.store.contract import (
     at_once,
     claim,
     dispatch,
+    incomplete,
     refusals,
     replay,
     track,
@@ -770,9 +771,10 @@ def test_nobody_genuine_waits_for_hints(postgres_url):
     with opened(postgres_url) as store, ThreadPoolExecutor(20) as strangers:
         with held(postgres_url, "hints creative"):
             hints = [strangers.submit(store.receive, a_hint(an_event(f"hinted_{number}"))) for number in range(20)]
-            eventually(lambda: store._unproven._value == 0)
+            eventually(lambda: store._hints._value == 0)
 
             genuine = store.receive(a_record(an_event("genuine")))
+            store.receive(incomplete(an_event("incomplete")))
 
             assert [event.job_id for event in genuine.events] == ["genuine"]
             assert not any(hint.done() for hint in hints)
@@ -781,7 +783,7 @@ def test_nobody_genuine_waits_for_hints(postgres_url):
 
 def test_hints_that_find_no_place_in_time_are_to_come_again(postgres_url):
     def refused():
-        with pytest.raises(StoreUnavailable, match=r"too many unproven deliveries|cannot commit"):
+        with pytest.raises(StoreUnavailable, match=r"too many hints|cannot commit"):
             store.receive(a_hint(an_event("hinted")))
 
     with opened(postgres_url, timeout=IMPATIENT) as store, held(postgres_url, "hints creative"):
@@ -876,6 +878,15 @@ def test_who_hears_nothing_through_a_pooler_looks_when_the_time_is_up(pooled_url
         store.wait(IMPATIENT)
 
         assert len(store.unrouted(10)) == 1
+
+
+def test_frees_what_a_whole_cluster_left_behind_by_and_by(store, postgres_url):
+    receipt = store.receive(a_record(*(an_event(f"job_{number}") for number in range(510))))
+    store.route({event.id: [HANDLER] for event in receipt.events})
+    claim(store, 510)
+    aging.let_pass_in_postgres(postgres_url, HOUR.total_seconds() + 1)
+
+    assert [store.sweep(), store.sweep(), store.sweep()] == [500, 10, 0]
 
 
 def test_the_size_of_a_lease_is_told_by_the_databases_clock(store, postgres_url):

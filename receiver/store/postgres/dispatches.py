@@ -15,6 +15,8 @@ from receiver.store.postgres.locks import lock, now_in
 from receiver.store.rows import claim_of, kept_error, outcome_values
 
 _LIVE, _REPLAYED = 0, 1
+# After a whole cluster has died there may be thousands; those that do not fit into a transaction's time would never be.
+_FREED_AT_ONCE = 500
 
 
 def route(db: Connection, plan: Mapping[int, Sequence[str]]) -> int:
@@ -320,9 +322,9 @@ def sweep(db: Connection, spared: Iterable[str]) -> int:
         """
         SELECT id, attempt_count, worker, started_at FROM dispatches
         WHERE state = 'running' AND leased_until < %s AND token <> ALL (%s::text[])
-        ORDER BY id FOR UPDATE SKIP LOCKED
+        ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
         """,
-        (to_text(now), list(spared)),
+        (to_text(now), list(spared), _FREED_AT_ONCE),
     ).fetchall()
     for row in lapsed:
         _free(db, row, now)

@@ -1,6 +1,7 @@
 """The questions of `Store`, answered by PostgreSQL. Writing is done by the functions of the modules beside this one."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
@@ -28,6 +29,7 @@ from receiver.models import (
     Scope,
     State,
     Token,
+    Trust,
 )
 from receiver.outcomes import Outcome
 from receiver.store.base import (
@@ -91,7 +93,7 @@ from receiver.store.rows import (
 )
 from receiver.store.sealing import UNSEALED, Seal
 
-_UNPROVEN_AT_ONCE = 2
+_HINTS_AT_ONCE = 2
 
 
 class PostgresStore(Store):
@@ -118,7 +120,7 @@ class PostgresStore(Store):
         self._bounds = Bounds(max_hints=max_hints, max_hint_body=max_hint_body)
         self._timeout = timeout.total_seconds()
         # However many strangers there are, genuine deliveries find a connection.
-        self._unproven = threading.BoundedSemaphore(_UNPROVEN_AT_ONCE)
+        self._hints = threading.BoundedSemaphore(_HINTS_AT_ONCE)
         address = Address(url)
         self._pool = Pool(address, timeout=timeout, seal=seal)
         self._writer = Writer(self._pool, timeout=self._timeout, gather=gather)
@@ -163,17 +165,18 @@ class PostgresStore(Store):
     def _received(self, record: Record) -> Receipt:
         if goes_together(record):
             return self._writer.run_together(self._receive, record, told=self._wake_for)
-        if record.proven:
-            return self._received_alone(record)
-        if not self._unproven.acquire(timeout=self._timeout):
-            raise StoreUnavailable("the store is busy: too many unproven deliveries before this one")
+        deadline = time.monotonic() + self._timeout
+        if record.trust is not Trust.HINT:
+            return self._received_alone(record, deadline)
+        if not self._hints.acquire(timeout=self._timeout):
+            raise StoreUnavailable("the store is busy: too many hints before this one")
         try:
-            return self._received_alone(record)
+            return self._received_alone(record, deadline)
         finally:
-            self._unproven.release()
+            self._hints.release()
 
-    def _received_alone(self, record: Record) -> Receipt:
-        receipts = self._pool.run(lambda db: self._receive(db, [record]))
+    def _received_alone(self, record: Record, deadline: float) -> Receipt:
+        receipts = self._pool.run(lambda db: self._receive(db, [record]), deadline=deadline)
         self._wake_for(receipts)
         return receipts[0]
 
@@ -248,7 +251,7 @@ class PostgresStore(Store):
                     AND due_at <= statement_timestamp())
             AND NOT EXISTS (
                 SELECT 1 FROM handlers WHERE handlers.name = wanted.name
-                    AND greatest(parked_until, limited_until) > statement_timestamp())
+                    AND (paused_at IS NOT NULL OR greatest(parked_until, limited_until) > statement_timestamp()))
             ORDER BY number
             """,
             (handlers,),
