@@ -27,6 +27,19 @@ sys.stdin.readline()
 """
 
 
+RING_WITH_NO_DESCRIPTOR_LEFT = """
+import resource, sys
+from pathlib import Path
+from receiver.store.sqlite.bell import Bell
+
+bell = Bell(Path(sys.argv[1]))
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
+bell.ring()
+print("rang", flush=True)
+"""
+
+
 @pytest.fixture
 def folder(tmp_path):
     # Longer than a socket's path may be.
@@ -52,6 +65,11 @@ def test_waits_until_the_time_is_over(open_bell):
 @pytest.mark.parametrize("timeout", [pytest.param(0, id="zero"), pytest.param(-1, id="negative")])
 def test_does_not_wait_where_there_is_no_time(open_bell, timeout):
     assert seconds_waited(open_bell(), timeout) < 5
+
+
+def test_a_ring_that_finds_no_descriptor_is_no_error(folder):
+    with child(RING_WITH_NO_DESCRIPTOR_LEFT, folder) as ringing:
+        said(ringing, "rang")
 
 
 def test_wakes_only_who_waits_here(open_bell):

@@ -29,7 +29,12 @@ class Bell:
 
     def ring(self) -> None:
         """Wake everyone who waits."""
-        for name in os.listdir(self._folder):
+        try:
+            names = os.listdir(self._folder)
+        except OSError:
+            # No descriptor is left. What is stored is stored, and workers look by themselves now and then.
+            return
+        for name in names:
             try:
                 self._sender.sendto(b"!", f"{self._path}/{name}")
             except ConnectionRefusedError:

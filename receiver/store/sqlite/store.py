@@ -213,8 +213,8 @@ class SQLiteStore(Store):
                     AND due_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                     AND NOT EXISTS (
                         SELECT 1 FROM handlers WHERE name = :handler
-                        AND max(coalesce(parked_until, ''), coalesce(limited_until, ''))
-                            > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+                        AND (paused_at IS NOT NULL OR max(coalesce(parked_until, ''), coalesce(limited_until, ''))
+                            > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
                 LIMIT 1
                 """,
                 {"handler": handler},

@@ -23,8 +23,9 @@ _LOCK_POLL = 0.0005
 class Writer(GroupCommit[Connection]):
     """Runs pieces of work, each all or nothing, in transactions shared between the threads of this process.
 
-    Between processes an `flock` decides whose turn it is, because SQLite's own waiting is unfair: among saturating
-    writers one may commit thousands of times while another waits out its whole time.
+    Between processes an `flock` is asked for every half millisecond. That is no queue, but shares turns far more evenly
+    than SQLite's own waiting: among saturating writers one may commit thousands of times while another waits out its
+    whole time.
     """
 
     def __init__(
