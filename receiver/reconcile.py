@@ -158,18 +158,18 @@ class Reconciler:
         due -= self._postpone(source)
         # Jobs that come due again meanwhile are for the next pass, but for one follow-up of each.
         asked, followed = 0, set[str]()
-        while asked < due and done.error is None and not self._stopped.is_set():
-            jobs = self._store.claim_polls(
-                source.name,
-                budget=source.budget or source.provider.budget,
-                learn=source.budget is None,
-                limit=min(_AT_ONCE, due - asked),
-                lease=_LEASE,
-            )
-            if not jobs:
-                break
-            asked += len(jobs)
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            while asked < due and done.error is None and not self._stopped.is_set():
+                jobs = self._store.claim_polls(
+                    source.name,
+                    budget=source.budget or source.provider.budget,
+                    learn=source.budget is None,
+                    limit=min(_AT_ONCE, due - asked),
+                    lease=_LEASE,
+                )
+                if not jobs:
+                    break
+                asked += len(jobs)
                 for checked in pool.map(lambda job: self._check(source, job, done), jobs):
                     if checked.follow_up and checked.job.job_id not in followed:
                         followed.add(checked.job.job_id)
