@@ -19,6 +19,8 @@ _IDLE_EVENTS = 100
 _IDLE_SECONDS = 4.0
 _CONNECTIONS = 16
 _PAUSE = 0.010
+_DONE_WITHIN = 120.0
+_LOOK_EVERY = 0.05
 NOOP = f'[handlers.noop]\npath = "{FOLDER / "noop.py"}"\n'
 """The table of a handler that does nothing."""
 STAMP = f'[handlers.stamp]\npath = "{FOLDER / "stamp.py"}"\n'
@@ -27,7 +29,7 @@ STAMP = f'[handlers.stamp]\npath = "{FOLDER / "stamp.py"}"\n'
 
 def measure(plan: Plan) -> list[Row]:
     """All rows about handlers, and the one about memory."""
-    return [*_idle(plan), *_steady(plan), *_sustained(plan)]
+    return [*_idle(plan), *_steady(plan), *_sustained(plan), *_stored(plan)]
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,10 @@ def _sustained(plan: Plan) -> list[Row]:
     with receiver.web() as web, receiver.running("work") as work:
         _post(receiver, requests.portion(plan.count(2)), 2)
         for _ in range(plan.rounds):
+            # Made before: to sign so many takes a second.
+            portion = requests.portion(plan.count(plan.seconds))
             done, began = _done(receiver), time.monotonic()
-            ingest.append(_post(receiver, requests.portion(plan.count(plan.seconds)), plan.seconds))
+            ingest.append(_post(receiver, portion, plan.seconds))
             rates.append((_done(receiver) - done) / (time.monotonic() - began))
         both = [max(web.children, key=lambda pid: processes.rss([pid])), work.process.pid]
         resident, shared, events = processes.rss(both), processes.pss(both), receiver.event_count
@@ -117,6 +121,46 @@ def _sustained(plan: Plan) -> list[Row]:
         Row(key="memory", what="RSS of one web worker and the worker", settings=load, unit="MiB",
             figures=[resident], target=Target(at_most=150)),
     ]  # fmt: skip
+
+
+def _stored(plan: Plan) -> list[Row]:
+    """Events that are stored before the worker starts, with none coming in."""
+    receiver, requests = Receiver("drain", NOOP), plan.requests("drain")
+    with receiver.web():
+        post(receiver.port, requests.portion(plan.count(plan.seconds)), connections=_CONNECTIONS, seconds=plan.seconds)
+    count = receiver.event_count
+    with receiver.running("work"):
+        rate = drained(receiver, count)
+    return [
+        Row(key="noop-drain", what="events through one no-op handler, none coming in", unit="/s", figures=[rate],
+            settings=f"default concurrency; {count:,} events stored before the worker starts"),
+    ]  # fmt: skip
+
+
+def drained(receiver: Receiver, count: int) -> float:
+    """How many dispatches a second end, from the first tenth of so many to the last tenth.
+
+    Raises:
+        BenchError: they do not end.
+    """
+    began, first = when_done(receiver, count // 10)
+    ended, last = when_done(receiver, count * 9 // 10)
+    return (last - first) / (ended - began)
+
+
+def when_done(receiver: Receiver, count: int) -> tuple[float, int]:
+    """The moment at which at least so many dispatches had ended, and how many.
+
+    Raises:
+        BenchError: they do not end.
+    """
+    deadline = time.monotonic() + _DONE_WITHIN
+    while time.monotonic() < deadline:
+        now, done = time.monotonic(), _done(receiver)
+        if done >= count:
+            return now, done
+        time.sleep(_LOOK_EVERY)
+    raise BenchError(f"{count} dispatches did not end within {_DONE_WITHIN:g} s; see {receiver.folder}/receiver.log")
 
 
 def _post(receiver: Receiver, portion: Portion, seconds: int) -> float:

@@ -45,8 +45,8 @@ class Receiver:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What commands need to find it."""
-        return {"RECEIVER_CONFIG": str(self._config)}
+        """What commands need to find it, and to count as they do below `receiver serve` and below systemd."""
+        return {"RECEIVER_CONFIG": str(self._config), "RECEIVER_METRICS__DIRECTORY": str(self.folder / "metrics")}
 
     @contextmanager
     def web(self, environment: Mapping[str, str] | None = None) -> Iterator[Running]:
@@ -69,10 +69,10 @@ class Receiver:
 
     @contextmanager
     def bare(self) -> Iterator[tuple[Running, int]]:
-        """The app that only answers, on the same server with the same settings; and its port."""
+        """The app that only answers, on the same server with the same settings, counting nothing; and its port."""
         port = free_port()
         command = [*gunicorn_command()[:-1], "bench.peers.bare:app"]
-        environment = {**self.environment, "RECEIVER_WEB__BIND": f"127.0.0.1:{port}"}
+        environment = {"RECEIVER_CONFIG": str(self._config), "RECEIVER_WEB__BIND": f"127.0.0.1:{port}"}
         with started(command, log=self.folder / "bare.log", environment=environment, port=port) as process:
             yield process, port
 

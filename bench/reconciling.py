@@ -110,6 +110,9 @@ def _catching_up(plan: Plan) -> list[Row]:
             after = _acks(receiver, requests, _ALONE_SECONDS)
         polls = stand_in.polls
         caught_up = receiver.count("SELECT count(*) FROM jobs WHERE status = 'succeeded' AND origin = 'track'")
+    failed = sum(posted.lost + posted.wrong for posted in (before, during, after))
+    if failed:
+        raise BenchError(f"{failed} deliveries beside the catch-up were not acknowledged")
     alone = median([before.percentile(99), after.percentile(99)])
     rate = len(polls) / (polls[-1] - polls[0])
     settings = f"{caught_up:,} of {plan.jobs:,} jobs in {polls[-1] - polls[0]:.0f} s; the stand-in shares the cores"
