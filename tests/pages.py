@@ -36,7 +36,8 @@ NOT_RUN = {
     "uv tool install dist/ai_media_receiver-*.whl": "likewise",
     "apt-get install postgresql": "the tests bring a PostgreSQL of their own",
     "sudo systemctl daemon-reload": "no systemd runs here",
-    "sudo systemctl enable --now receiver-web.socket receiver-web receiver-worker receiver-reconcile receiver-admin": (
+    "sudo systemctl enable --now receiver-web.socket receiver-web receiver-worker receiver-reconcile receiver-admin "
+    "receiver-discover.timer": (
         "likewise; tests/deploy/test_commands.py enables them, tests/deploy/test_units.py starts them"
     ),
     "sudo systemd-run --pty --quiet --uid=receiver --property=EnvironmentFile=/etc/receiver/receiver.env "
@@ -152,7 +153,8 @@ class Described(Running):
     """A receiver set up as a page says, but at a free port, without fetching anything, and with stand-ins.
 
     A block of TOML that begins with `# receiver.toml` is the whole file, one with `# at the top of` comes before what
-    is there, and all others after it.
+    is there, and all others after it. Its store is a file, whatever the page says; tests/cluster/test_readme.py takes
+    the page at its word.
     """
 
     def __init__(self, folder: Path, page: Page, sandbox: Sandbox) -> None:

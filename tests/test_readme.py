@@ -1,6 +1,9 @@
 """The README is true: its tables name everything, and what it shows is what happens."""
 
+import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -68,6 +71,22 @@ def test_its_configuration_and_its_handler_work_as_they_are(described):
 
     assert checked.returncode == 0, checked.stderr
     assert {"handler orders: loaded", "handler results: loaded"} <= set(checked.stdout.splitlines())
+
+
+def test_its_program_submits_a_job(described):
+    program = subprocess.run(
+        [sys.executable, "submit.py"],
+        cwd=described.folder,
+        env=described.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    [job] = map(json.loads, described.run("jobs", "--json").stdout.splitlines())
+    assert program.returncode == 0, program.stderr
+    assert "POST" in {asked.method for asked in described.sandbox.requests}
+    assert (job["source"], job["kind"]) == ("creativeai", "video")
 
 
 def test_its_consoles_show_what_is_printed(described):

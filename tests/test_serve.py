@@ -238,6 +238,16 @@ def test_a_broken_configuration_starts_nothing(tmp_path, tables, error):
     assert [error in line for line in result.stderr.splitlines()] == [True]
 
 
+def test_a_broken_handler_does_not_keep_the_endpoint_from_starting(tmp_path):
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name")
+    receiver = Running(tmp_path, '[handlers.a]\npath = "broken.py"')
+
+    with receiver.running("web") as process:
+        eventually(lambda: receiver.ready() or process.poll() is not None, within=30)
+
+        assert process.poll() is None, receiver.log
+
+
 def test_its_log_can_be_read_by_programs(tmp_path):
     receiver = Running(tmp_path, "")
     receiver.config.write_text(f'log_format = "json"\n{receiver.config.read_text()}')

@@ -10,7 +10,7 @@ from receiver.errors import ConfigError, InvalidBody, NotConfigured, ReceiverErr
 
 HOMES = {
     "run": {
-        "serve": "Run everything in one command: web, worker and reconcile loop.",
+        "serve": "Run everything in one command: web, worker, reconcile loop and admin side.",
         "web": "Run the endpoint that providers post to, on gunicorn.",
         "admin": "Run the page and the API for people, on gunicorn, at the address `admin.bind`.",
         "work": (

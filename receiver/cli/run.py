@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 @click.command()
 @config_option
 def serve() -> None:
-    """Run everything in one command: web, worker and reconcile loop.
+    """Run everything in one command: web, worker, reconcile loop and admin side.
 
     Ctrl-C or SIGTERM stops it cleanly: requests in flight are answered, running handlers may finish.
     """
@@ -81,8 +81,11 @@ def serve() -> None:
 @click.command()
 @config_option
 def web() -> None:
-    """Run the endpoint that providers post to, on gunicorn."""
-    _prepared()
+    """Run the endpoint that providers post to, on gunicorn.
+
+    It needs no handler, so a broken one does not keep it from starting.
+    """
+    _with_a_store(_configured())
     command = gunicorn_command()
     os.execve(command[0], command, _environment())  # noqa: S606 - no shell is wanted
 
@@ -192,12 +195,23 @@ def gunicorn_command(settings: str = "gunicorn.conf.py", app: str = "receiver.we
 
 def _prepared() -> Config:
     """The configuration, with everything that could be wrong found before a process is started."""
-    config = loaded_config()
-    logs.configure(config.log_format)
-    plugins.sources(config)
+    config = _configured()
     plugins.handlers(config)
     with pointing_to(config):
         alerts.check(config.alerts)
+    return _with_a_store(config)
+
+
+def _configured() -> Config:
+    """The configuration, with sources that can be opened."""
+    config = loaded_config()
+    logs.configure(config.log_format)
+    plugins.sources(config)
+    return config
+
+
+def _with_a_store(config: Config) -> Config:
+    """The same, with a store that can be opened."""
     with opened_store(config):
         return config
 

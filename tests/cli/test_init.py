@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,23 @@ def test_what_it_writes_passes_its_own_test(receiver, folder):
     )
 
     assert result.returncode == 0, result.stdout
+
+
+def test_a_shell_reads_the_variables_from_a_copy(receiver, folder):
+    """As the README and `.env.example` say."""
+    receiver("init", folder)
+    values, example = filled_in(folder), (folder / ".env.example").read_text()
+    (folder / ".env").write_text(
+        re.sub(r"^(\w+)=$", lambda found: found[0] + values[found[1]], example, flags=re.MULTILINE)
+    )
+    command = "set -a; . ./.env; set +a; receiver check --offline"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    result = subprocess.run(
+        ["sh", "-c", command], cwd=folder, env={"PATH": path}, capture_output=True, text=True, timeout=60
+    )
+
+    assert (result.returncode, "handler results: loaded" in result.stdout) == (0, True), result.stderr
 
 
 def test_what_it_writes_is_checked_and_runs_its_handler(tmp_path):

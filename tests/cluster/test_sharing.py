@@ -1,11 +1,13 @@
 """Several real processes that share a database on a server, as the nodes of a cluster do."""
 
 import contextlib
+import json
 from collections import Counter
 from contextlib import closing
 from datetime import timedelta
 
 import httpx
+import psycopg
 import pytest
 
 from receiver import sandbox
@@ -13,9 +15,11 @@ from receiver.config import load
 from receiver.models import Schedule
 from receiver.store import open_store
 from receiver.store.base import DispatchFilter
+from tests import aging
 from tests.circumstances import Circumstances
 from tests.running import SECRET, Running
-from tests.scripted import Scripted, job
+from tests.scripted import Answer, Scripted, always, job
+from tests.store.contract import an_event, dead
 from tests.watch import eventually
 
 HANDLER = '''\
@@ -97,6 +101,27 @@ def test_a_node_whose_clock_is_ahead_gives_up_no_job(tmp_path, running, store, m
 
         assert provider.paths == ["/v1/video/generations/job_1"]
     assert store.job("creativeai", "job_1").finished_at is None
+
+
+def test_of_two_loops_one_tells_of_an_alert(tmp_path, running, store, postgres_url):
+    dead(store, an_event())
+    with Scripted(always(Answer())) as people:
+        hook = f"json://{people.url.removeprefix('http://')}"
+        alerted = Running(tmp_path, f'{TABLES}\n[alerts]\nurls = ["{hook}"]')
+        with alerted.running("reconcile", "--every", "200ms"), alerted.running("reconcile", "--every", "200ms"):
+            eventually(lambda: any(alert.told_at for alert in store.alerts()), within=30)
+            looked_at = last_look(postgres_url)
+            aging.let_pass_in_postgres(postgres_url, 61)
+            eventually(lambda: last_look(postgres_url) > looked_at, within=30)
+
+    [told] = [json.loads(asked.body)["message"] for asked in people.asked]
+    assert told.startswith("archive has 1 dead letters")
+
+
+def last_look(url):
+    """When one of the loops took its turn to look for alerts, in seconds of the database's clock."""
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT extract(epoch FROM taken_at) FROM turns WHERE name = 'alerts'").fetchone()[0]
 
 
 def test_nobody_is_shown_the_password(running, monkeypatch):

@@ -3,6 +3,7 @@
 import configparser
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -38,6 +39,11 @@ def program(name: str, package: str) -> str:
     return found
 
 
+def commands_of(name: str, key: str) -> list[str]:
+    """What a file of `deploy/systemd` has run one after the other, such as for `ExecReload`."""
+    return re.findall(rf"^{key}=(.*)$", (DEPLOY / "systemd" / name).read_text("utf-8"), re.MULTILINE)
+
+
 def unit(name: str) -> configparser.ConfigParser:
     """A file of `deploy/systemd`."""
     # Sections and keys as they are written; of a key that is there twice, the last.
@@ -54,6 +60,7 @@ class Service:
         self, name: str, environment: Mapping[str, str], log: Path, *, listener: socket.socket | None = None
     ) -> None:
         self._unit = unit(name)["Service"]
+        self._reload = commands_of(name, "ExecReload")
         self._environment = {**os.environ, **environment}
         self._log = log
         # Above the numbers that systemd hands down.
@@ -67,9 +74,20 @@ class Service:
         self.process = self._start()
 
     def reload(self) -> None:
-        """`systemctl reload`."""
-        environment = {**os.environ, "MAINPID": str(self.process.pid)}
-        subprocess.run(["sh", "-c", self._unit["ExecReload"]], env=environment, check=True, timeout=10)
+        """`systemctl reload`: one command after the other, until one fails, which raises `CalledProcessError`."""
+        environment = self._environment | {"MAINPID": str(self.process.pid)}
+        with open(self._log, "ab") as log:
+            for command in self._reload:
+                here = command.replace(INSTALLED, f"{sys.executable} -m receiver")
+                subprocess.run(
+                    ["sh", "-c", here],
+                    env=environment,
+                    cwd=self._log.parent,
+                    stdout=log,
+                    stderr=log,
+                    check=True,
+                    timeout=60,
+                )
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """What a command prints, with the variables that the service has, and others for another version."""

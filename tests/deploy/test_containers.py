@@ -241,6 +241,20 @@ def test_who_may_call_out_is_who_there_is():
     assert set(expression["values"]) < components
 
 
+def test_podman_is_told_to_keep_the_health_check():
+    [command] = re.findall(r"podman build .*", CONTAINERFILE)
+
+    assert "--format docker" in command
+
+
+def test_the_probes_ask_the_admin_side_whether_it_lives():
+    [admin] = [spec["containers"][0] for name, _, spec in pods() if name == "receiver-admin"]
+    asked = [admin[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+
+    assert asked == [{"path": "/healthz", "port": "http"}] * 3
+    assert {port["containerPort"] for port in admin["ports"]} == {8081}
+
+
 def test_the_probes_ask_the_endpoint(tmp_path):
     [web] = [spec["containers"][0] for name, _, spec in pods() if name == "receiver-web"]
     paths = {web[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}

@@ -80,8 +80,16 @@ def image(buildah, base, tmp_path_factory):
     checkout = tmp_path_factory.mktemp("checkout")
     copy_sources(checkout)
     shutil.copy(DEPLOY.parent / "requirements.lock", checkout)
-    buildah("build", "--pull-never", *WAYS_OUT, "--file=deploy/Containerfile", "--tag=receiver", checkout)
+    built = ["--pull-never", "--format=docker", "--file=deploy/Containerfile", "--tag=receiver"]
+    buildah("build", *WAYS_OUT, *built, checkout)
     return "receiver"
+
+
+def test_it_has_its_health_check(buildah, image):
+    """The format of its own that podman builds by default has none."""
+    config = json.loads(buildah("inspect", "--type=image", image))["Docker"]["config"]
+
+    assert config["Healthcheck"]["Test"][:2] == ["CMD", "python"]
 
 
 def test_it_serves_as_nobody_in_particular(buildah, image, tmp_path):

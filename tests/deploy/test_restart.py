@@ -5,10 +5,12 @@ import json
 import shutil
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.deploy.machine import DEPLOY, Load, Service
@@ -22,6 +24,12 @@ provider = "creativeai"
 secrets = ["{SECRET}"]
 
 [handlers.log]
+"""
+# What an unsigned delivery of 64 KiB is answered as shipped, and with a setting that is changed.
+UNAUTHORIZED, TOO_LARGE = 401, 413
+SMALLER = """
+[web]
+max_body = "32KiB"
 """
 # What a next version might add to its tables.
 STEP = "ALTER TABLE events ADD COLUMN of_the_next_version TEXT"
@@ -44,6 +52,12 @@ class Node:
     web: Service
     worker: Service
     address: str
+    folder: Path
+    store: str
+
+    def write(self, tables: str) -> None:
+        """Change its configuration."""
+        write_config(self.folder, self.store, tables)
 
 
 @dataclass
@@ -63,9 +77,13 @@ class Site:
         return Load(self.proxy.url, verify=self.proxy.context).running()
 
 
+def write_config(folder: Path, store: str, tables: str) -> None:
+    (folder / "receiver.toml").write_text(f'store = "{store}"\n{tables}')
+
+
 @contextlib.contextmanager
-def running_node(folder: Path, store: str) -> Iterator[Node]:
-    (folder / "receiver.toml").write_text(f'store = "{store}"\n{TABLES}')
+def running_node(folder: Path, store: str, tables: str = TABLES) -> Iterator[Node]:
+    write_config(folder, store, tables)
     environment, log = {"RECEIVER_CONFIG": str(folder / "receiver.toml")}, folder / "log"
     with contextlib.ExitStack() as opened:
         listener = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
@@ -73,7 +91,7 @@ def running_node(folder: Path, store: str) -> Iterator[Node]:
         opened.callback(web.stop)
         worker = Service("receiver-worker.service", environment, log)
         opened.callback(worker.stop)
-        yield Node(web, worker, f"127.0.0.1:{listener.getsockname()[1]}")
+        yield Node(web, worker, f"127.0.0.1:{listener.getsockname()[1]}", folder, store)
 
 
 @contextlib.contextmanager
@@ -110,26 +128,50 @@ def steps_taken(database):
     return count
 
 
-def assert_nothing_is_refused_or_lost(site, load):
+def status_of_an_unsigned(node):
+    """What a stranger's delivery of 64 KiB is answered."""
+    return httpx.post(f"http://{node.address}/webhooks/creativeai", content=b" " * 2**16, timeout=60).status_code
+
+
+def assert_nothing_is_refused_or_lost(site, load, record_property):
+    record_property("deliveries", len(load.answers))
     assert set(load.answers.values()) == {202}
     eventually(lambda: set(site.outcomes().values()) == {"done"}, within=60)
     assert set(site.outcomes()) == set(load.answers)
 
 
-def test_a_restart_and_a_reload(site):
+def test_a_restart_and_a_reload_that_takes_in_a_change(site, record_property):
     [node] = site.nodes
     with site.load() as load:
         load.goes_on()
         node.web.restart()
         load.goes_on()
+        before = status_of_an_unsigned(node)
+        node.write(f"{TABLES}{SMALLER}")
         node.web.reload()
+        eventually(lambda: status_of_an_unsigned(node) == TOO_LARGE, within=60)
         load.goes_on(100)
         node.worker.restart()
 
-    assert_nothing_is_refused_or_lost(site, load)
+    assert before == UNAUTHORIZED
+    assert_nothing_is_refused_or_lost(site, load, record_property)
 
 
-def test_an_upgrade_that_changes_the_tables(site, next_version, tmp_path):
+def test_a_reload_of_a_file_that_is_wrong_changes_nothing(tmp_path):
+    # Of several, one might read the file only after it was changed.
+    one_process = f"{TABLES}[web]\nworkers = 1"
+    with running_node(tmp_path, "sqlite:///receiver.db", one_process) as node:
+        eventually(lambda: status_of_an_unsigned(node) == UNAUTHORIZED, within=60)
+        node.write(f"{TABLES}colour = ")
+
+        with pytest.raises(subprocess.CalledProcessError):
+            node.web.reload()
+
+        assert status_of_an_unsigned(node) == UNAUTHORIZED
+        assert node.web.process.poll() is None
+
+
+def test_an_upgrade_that_changes_the_tables(site, next_version, tmp_path, record_property):
     [node] = site.nodes
     with site.load() as load:
         load.goes_on()
@@ -140,11 +182,11 @@ def test_an_upgrade_that_changes_the_tables(site, next_version, tmp_path):
         node.web.restart(next_version)
         load.goes_on()
 
-    assert_nothing_is_refused_or_lost(site, load)
+    assert_nothing_is_refused_or_lost(site, load, record_property)
 
 
 @pytest.mark.drill
-def test_an_upgrade_of_two_nodes_one_by_one(postgres_url, next_version, tmp_path):
+def test_an_upgrade_of_two_nodes_one_by_one(postgres_url, next_version, tmp_path, record_property):
     with running_site(tmp_path, postgres_url, count=2) as site:
         with site.load() as load:
             load.goes_on()
@@ -155,4 +197,4 @@ def test_an_upgrade_of_two_nodes_one_by_one(postgres_url, next_version, tmp_path
                 node.worker.restart(next_version)
                 load.goes_on(100)
 
-        assert_nothing_is_refused_or_lost(site, load)
+        assert_nothing_is_refused_or_lost(site, load, record_property)

@@ -14,7 +14,7 @@ from receiver.config import WebConfig
 from receiver.running import free_port
 from receiver.sandbox import Sandbox, signed, webhook_body
 from receiver.supervisor import NICENESS
-from tests.deploy.machine import DEPLOY, INSTALLED, Service, program, unit
+from tests.deploy.machine import DEPLOY, INSTALLED, Service, commands_of, program, unit
 from tests.running import API_KEY, SECRET
 from tests.watch import eventually
 
@@ -49,7 +49,7 @@ def analyze(*arguments):
 
 
 def test_systemd_understands_them(units):
-    files = [path for path in units.iterdir() if path.suffix in (".service", ".socket")]
+    files = [path for path in units.iterdir() if path.suffix in (".service", ".socket", ".timer")]
 
     result = analyze("verify", "--man=no", *files)
 
@@ -62,6 +62,22 @@ def test_they_can_do_little_harm(units, name):
 
     [exposure] = re.findall(rf"exposure level for {re.escape(name)}: ([\d.]+)", result.stdout)
     assert float(exposure) < MOST_EXPOSED, result.stdout
+
+
+def test_a_reload_is_checked_first():
+    """systemd runs them in order, and stops at the first that fails."""
+    check, tell = commands_of("receiver-web.service", "ExecReload")
+
+    assert check == f"{INSTALLED} check --offline"
+    assert tell == "/bin/kill -HUP $MAINPID"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_goes_on_is_started_again_and_what_a_timer_starts_is_not(name):
+    timed = (DEPLOY / "systemd" / name).with_suffix(".timer").exists()
+
+    assert unit(name)["Service"].get("Restart") == (None if timed else "always")
+    assert (unit(name)["Service"].get("Type") == "oneshot") is timed
 
 
 @pytest.mark.parametrize("name", SERVICES)
