@@ -19,7 +19,7 @@ def metrics() -> Response:
     config = admin().config
     if not config.metrics.open:
         _refuse_strangers()
-    told = exposition(admin().store, admin().sources, config.metrics_directory)
+    told = exposition(admin().store, admin().sources, config.handlers, config.metrics_directory)
     return Response(told, content_type=CONTENT_TYPE)
 
 
@@ -30,7 +30,8 @@ def _refuse_strangers() -> None:
         Problem: 401 or 403.
         StoreUnavailable: it cannot be said.
     """
-    scrapers, token_digest = admin().scrapers, tokens.digest(request.headers.get("Authorization", ""))
+    scrapers, sent = admin().scrapers, request.headers.get("Authorization", "")
+    token_digest = tokens.digest(sent)
     try:
         access.identify()
         access.require(Scope.READ)
@@ -41,4 +42,6 @@ def _refuse_strangers() -> None:
         if not scrapers.known(token_digest):
             raise
     else:
-        scrapers.let_in(token_digest)
+        # Without it, a session of the page was good: that says nothing of others who send none.
+        if sent:
+            scrapers.let_in(token_digest)

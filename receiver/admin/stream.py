@@ -13,7 +13,8 @@ from receiver.store.base import Page, Row
 _PAGE = 100
 _MOST_AT_ONCE = 1000
 _LOOK_BACK = 200
-_POSITION = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+POSITION_HEADER = "Last-Event-ID"
+POSITION_PATTERN = r"^([0-9]{1,18})-([0-9]{1,18})$"
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Position:
         Raises:
             InvalidBody: it did not write this.
         """
-        found = _POSITION.fullmatch(text)
+        found = re.fullmatch(POSITION_PATTERN, text)
         if found is None:
-            raise InvalidBody("write Last-Event-ID as the stream's ids are written, such as 17-42")
+            raise InvalidBody(f"write {POSITION_HEADER} as the stream's ids are written, such as 17-42")
         return cls(int(found[1]), int(found[2]))
 
 

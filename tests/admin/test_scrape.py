@@ -42,15 +42,25 @@ def test_tells_everybody_if_a_setting_says_so(tables, tmp_path):
 
 
 @pytest.fixture
-def scrape(tables, tmp_path, postgres_url):
-    """Asks with a good token, or with another, an app whose store can be taken away."""
+def on_postgres(tables, tmp_path, postgres_url):
+    """An app whose store can be taken away."""
     with another_app(tables | {"store": postgres_url}, tmp_path) as app:
-        secret = tokens.add(app.extensions[NAME].store, "prometheus", role=Role.VIEWER)
+        yield app
 
-        def ask(secret=secret):
-            return app.test_client().get("/metrics", headers={"Authorization": f"Bearer {secret}"})
 
-        yield ask
+@pytest.fixture
+def secret(on_postgres):
+    return tokens.add(on_postgres.extensions[NAME].store, "prometheus", role=Role.VIEWER)
+
+
+@pytest.fixture
+def scrape(on_postgres, secret):
+    """Asks with a good token, or with another."""
+
+    def ask(secret=secret):
+        return on_postgres.test_client().get("/metrics", headers={"Authorization": f"Bearer {secret}"})
+
+    return ask
 
 
 @contextmanager
@@ -79,3 +89,15 @@ def test_lets_in_nobody_else_without_the_store(scrape, postgres_url):
         response = scrape("rcv_wrong")
 
     assert response.status_code == 503
+
+
+def test_a_session_of_the_page_lets_in_nobody_else_without_the_store(on_postgres, secret, postgres_url):
+    person, stranger = on_postgres.test_client(), on_postgres.test_client()
+    person.post("/sign-in", data={"token": secret})
+    looked = person.get("/metrics")
+
+    with unreadable(postgres_url):
+        stranger.set_cookie("receiver", "junk")
+        response = stranger.get("/metrics")
+
+    assert (looked.status_code, response.status_code) == (200, 503)

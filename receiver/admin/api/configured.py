@@ -1,15 +1,12 @@
 """Sources and handlers, and pausing them."""
 
-from datetime import datetime
-
 from pydantic import SecretStr
 
 from receiver import plugins
 from receiver.admin.api.operations import Resource, not_found
-from receiver.admin.api.shapes import HandlerShape, ListOf, OfferShape, RouteShape, SourceShape
+from receiver.admin.api.shapes import HandlerShape, ListOf, OfferShape, RouteShape, SourceShape, told
 from receiver.admin.api.values import Name
 from receiver.admin.extension import admin
-from receiver.clock import to_text
 from receiver.inbox import Source
 from receiver.models import Scope
 from receiver.routing import Handler, Route
@@ -111,7 +108,7 @@ def _source_shape(source: Source) -> SourceShape:
         kinds=list(provider.kinds),
         creates=list(provider.create_calls),
         due_count=admin().store.count_due_jobs(source.name),
-        paused_at=_text(admin().store.source_paused_at(source.name)),
+        paused_at=told(admin().store.source_paused_at(source.name)),
     )
 
 
@@ -138,8 +135,8 @@ def _handler_shape(handler: Handler, waiting_count: int) -> HandlerShape:
         concurrency=handler.concurrency,
         waiting_count=waiting_count,
         failure_count=hold.failure_count,
-        parked_until=_text(hold.parked_until),
-        paused_at=_text(hold.paused_at),
+        parked_until=told(hold.parked_until),
+        paused_at=told(hold.paused_at),
     )
 
 
@@ -151,7 +148,3 @@ def _route_shape(route: Route) -> RouteShape:
         kind=sorted(route.kinds),
         where=route.where_name,
     )
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else to_text(moment)

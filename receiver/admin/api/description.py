@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from receiver import __version__
 from receiver.admin.api.operations import IDEMPOTENCY_HEADER, KEY_PATTERN, Operation, Resource
+from receiver.admin.stream import POSITION_HEADER, POSITION_PATTERN
 
 NAME = "receiver.admin.description"
 
@@ -47,6 +48,14 @@ _PROBLEM = {
     },
 }
 _KINDS = {"follow": "text/event-stream", "describe": "application/json"}
+_HEADERS: Mapping[str, dict[str, Any]] = {
+    "follow": {
+        "name": POSITION_HEADER,
+        "in": "header",
+        "description": "The id of what was told last: what came after it is told. Browsers send it by themselves.",
+        "schema": {"type": "string", "pattern": POSITION_PATTERN},
+    }
+}
 _LINK = {
     "Link": {"description": 'The next page, as `rel="next"`; on the last there is none.', "schema": {"type": "string"}}
 }
@@ -139,6 +148,8 @@ def _described(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
                 "schema": {"type": "string", "pattern": KEY_PATTERN},
             }
         )
+    if operation.name in _HEADERS:
+        parameters.append(_HEADERS[operation.name])
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,

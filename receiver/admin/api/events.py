@@ -2,14 +2,15 @@
 
 from receiver.admin.api.operations import Resource, not_found
 from receiver.admin.api.shapes import EventShape, ListOf, PageOf, RouteVerdict, WholeEvent
-from receiver.admin.api.values import Id, MomentGiven, Name, PageQuery
+from receiver.admin.api.values import Id, JobId, MomentGiven, Name, PageQuery
 from receiver.admin.extension import admin
 from receiver.models import State, Status
 from receiver.store.base import DispatchFilter, EventFilter, Row
 
 resource = Resource("events")
 
-_MOST_DISPATCHES = 200
+MOST_DISPATCHES = 200
+"""So many of an event's dispatches are shown with it, the newest."""
 
 
 class EventQuery(PageQuery):
@@ -20,7 +21,7 @@ class EventQuery(PageQuery):
     """A type, in which `*` stands for any text."""
     status: Status | None = None
     kind: Name | None = None
-    job: Name | None = None
+    job: JobId | None = None
     state: State | None = None
     """Only those of which a dispatch is in this state."""
     since: MomentGiven | None = None
@@ -50,7 +51,10 @@ def list_events(query: EventQuery) -> PageOf[EventShape]:
 
 @resource.get("/events/{event}")
 def show_event(event: Id) -> WholeEvent:
-    """Show one event, from the delivery that told it to every attempt it led to."""
+    """Show one event, from the delivery that told it to every attempt it led to.
+
+    Of its dispatches it has the newest 200; `/dispatches?event=…` lists all.
+    """
     whole, _ = event_with_delivery(event)
     return whole
 
@@ -83,7 +87,7 @@ def event_with_delivery(event: int) -> tuple[WholeEvent, Row | None]:
         raise not_found("event", event)
     dispatches = [
         {**(store.dispatch(dispatch["id"]) or dispatch), "attempts": store.list_attempts(dispatch["id"])}
-        for dispatch in store.list_dispatches(DispatchFilter(event_id=event), limit=_MOST_DISPATCHES).rows
+        for dispatch in store.list_dispatches(DispatchFilter(event_id=event), limit=MOST_DISPATCHES).rows
     ]
     delivery = store.delivery(row["delivery"]) if row["delivery"] is not None else None
     return WholeEvent.model_validate({**row, "delivery": delivery, "dispatches": dispatches[::-1]}), delivery

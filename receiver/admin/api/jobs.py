@@ -10,7 +10,7 @@ from receiver.admin.api.shapes import (
     CreatedJob,
     IntentShape,
     JobShape,
-    ListOf,
+    NewestIntents,
     PageOf,
     Shape,
     Submission,
@@ -19,15 +19,19 @@ from receiver.admin.api.shapes import (
 )
 from receiver.admin.api.values import Flag, JobId, Limit, Metadata, MomentGiven, Name, NewJobId, PageQuery, Taken
 from receiver.admin.extension import admin
+from receiver.admin.problems import Problem
 from receiver.discover import discover
+from receiver.inbox import Source
 from receiver.models import Scope, Status
 from receiver.outbound import ProviderClient
 from receiver.store.base import DispatchFilter, EventFilter, JobFilter
 
 resource = Resource("jobs")
 
-_MOST_EVENTS = 50
-_MOST_DISPATCHES = 50
+MOST_EVENTS = 50
+"""So many of a job's events are shown with it, the newest."""
+MOST_DISPATCHES = 50
+"""So many dispatches of each of them."""
 _DISCOVERED_WITHIN = timedelta(hours=24)
 
 
@@ -119,16 +123,20 @@ def list_jobs(query: JobQuery) -> PageOf[JobShape]:
 
 @resource.get("/jobs/{source}/{job}")
 def show_job(source: Name, job: JobId) -> WholeJob:
-    """Show one job with its newest events and their dispatches."""
+    """Show one job with its newest events and their dispatches.
+
+    These are the newest 50 events, and the newest 50 dispatches of each; `/events?source=…&job=…` and
+    `/dispatches?event=…` list all.
+    """
     store = admin().store
     rows = store.list_jobs(JobFilter(source=source, job_id=job), limit=1).rows
     if not rows:
         raise not_found("job", f"{job} of {source}")
-    events = store.list_events(EventFilter(source=source, job_id=job), limit=_MOST_EVENTS).rows
+    events = store.list_events(EventFilter(source=source, job_id=job), limit=MOST_EVENTS).rows
     dispatches = [
         dispatch
         for event in events
-        for dispatch in store.list_dispatches(DispatchFilter(event_id=event["id"]), limit=_MOST_DISPATCHES).rows
+        for dispatch in store.list_dispatches(DispatchFilter(event_id=event["id"]), limit=MOST_DISPATCHES).rows
     ]
     return WholeJob.model_validate({**rows[0], "events": events, "dispatches": dispatches})
 
@@ -155,7 +163,13 @@ def submit_job(body: Submit) -> Submission:
 
 @resource.post("/polls", scope=Scope.OPERATE, status=HTTPStatus.ACCEPTED)
 def poll_job(body: PollNow) -> PollNow:
-    """Have an open job asked about as soon as the source's request budget allows."""
+    """Have an open job asked about as soon as the source's request budget allows.
+
+    While nobody asks about the source's jobs, as it is paused or cannot be asked, the answer is 409.
+    """
+    why = _why_unasked(plugins.source(admin().sources, body.source))
+    if why is not None:
+        raise Problem(HTTPStatus.CONFLICT, why)
     if not admin().store.poll_soon(body.source, body.job):
         raise not_found("open job", f"{body.job} of {body.source}")
     return body
@@ -175,13 +189,28 @@ def discover_jobs(body: Discover) -> Discovered:
 
 
 @resource.get("/intents")
-def list_intents(query: IntentQuery) -> ListOf[IntentShape]:
-    """List the create calls of which nobody knows what they led to, newest first."""
-    rows = admin().store.list_intents(source=query.source, limit=query.limit)
-    return ListOf[IntentShape].model_validate({"items": rows})
+def list_intents(query: IntentQuery) -> NewestIntents:
+    """List the create calls of which nobody knows what they led to, newest first.
+
+    It has no pages: `more` says whether there are older ones than `limit` lets it tell.
+    """
+    rows = admin().store.list_intents(source=query.source, limit=query.limit + 1)
+    items = [IntentShape.model_validate(row) for row in rows[: query.limit]]
+    return NewestIntents(items=items, more=len(rows) > query.limit)
 
 
 @resource.delete("/intents/{intent}", scope=Scope.SUBMIT)
 def withdraw_intent(intent: Name) -> None:
     """Drop an intent that is known to have led to nothing."""
     admin().receiver.withdraw(intent)
+
+
+def _why_unasked(source: Source) -> str | None:
+    """Why nobody asks about a source's jobs; None if somebody does."""
+    if not source.provider.polls:
+        return f"the provider of {source.name} cannot be asked about jobs"
+    if not source.askable:
+        return f"nobody asks about jobs of {source.name}: set sources.{source.name}.api_key"
+    if admin().store.source_paused_at(source.name) is not None:
+        return f"{source.name} is paused: nobody asks about its jobs until it is resumed"
+    return None

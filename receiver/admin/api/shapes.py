@@ -1,15 +1,22 @@
 """What answers hold: the rows of the store, in the words of the commands' `--json`."""
 
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from receiver.clock import to_text
 from receiver.errors import Reason
 from receiver.models import Standing, State, Status, Trust, Via
 from receiver.store.base import Page, Verdict
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as the store writes it: ISO 8601, UTC, milliseconds."""
+
+
+def told(moment: datetime | None) -> Moment | None:
+    """A time as answers hold it; None if there is none."""
+    return None if moment is None else to_text(moment)
 
 
 class Shape(BaseModel):
@@ -183,6 +190,7 @@ class WholeEvent(EventShape):
     delivery: DeliveryShape | None
     """What told it first, as long as it is kept."""
     dispatches: list[WholeDispatch]
+    """The newest 200, oldest first."""
 
 
 class RouteVerdict(Shape):
@@ -221,7 +229,9 @@ class WholeJob(JobShape):
     """A job with its newest events and their dispatches."""
 
     events: list[EventShape]
+    """The newest 50, newest first."""
     dispatches: list[DispatchShape]
+    """Of each of these events the newest 50."""
 
 
 class IntentShape(Shape):
@@ -233,6 +243,14 @@ class IntentShape(Shape):
     created_at: Moment
     last_error: str | None
     metadata: dict[str, Any]
+
+
+class NewestIntents(Shape):
+    """The newest create calls of which nobody knows what they led to."""
+
+    items: list[IntentShape]
+    more: bool
+    """Whether there are older ones."""
 
 
 class TrackedJob(Shape):

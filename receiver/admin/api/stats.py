@@ -1,14 +1,16 @@
 """How everything stands."""
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 
 from receiver import alerts, clock
 from receiver.admin.api.operations import Resource
-from receiver.admin.api.shapes import ListOf, Moment, Shape
+from receiver.admin.api.shapes import ListOf, Moment, Shape, told
 from receiver.admin.api.values import Minutes, MomentGiven, Taken
 from receiver.admin.extension import admin
 from receiver.clock import to_text
 from receiver.models import Status
+from receiver.store.figures import WebhookHealth
 
 resource = Resource("stats")
 
@@ -149,6 +151,19 @@ class AlertShape(Shape):
     """Null if nobody was told yet."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What is to be told of one source's webhooks."""
+
+    webhooks: WebhookHealth
+    expected: bool
+    """Whether it is set up for them."""
+    skewed_count: int
+    """How many were refused in the last 24 hours for a signed time too far from ours."""
+    unproven_count: int
+    """How many were refused in the last 24 hours for their signature."""
+
+
 @resource.get("/alerts")
 def list_alerts() -> ListOf[AlertShape]:
     """List what is wrong now: what `[alerts]` tells people, whether they were told already or not."""
@@ -158,29 +173,27 @@ def list_alerts() -> ListOf[AlertShape]:
     for cause, summary in alerts.firing(store, admin().sources, config.handlers, config.alerts).items():
         alert = known.get(cause)
         since, told_at = (alert.since, alert.told_at) if alert is not None else (None, None)
-        items.append(AlertShape(cause=cause, summary=summary, since=_text(since), told_at=_text(told_at)))
+        items.append(AlertShape(cause=cause, summary=summary, since=told(since), told_at=told(told_at)))
     return ListOf[AlertShape](items=items)
 
 
 @resource.get("/stats")
 def show_stats() -> Stats:
     """Show what waits, what is dead, what is overdue, and whether webhooks come."""
-    store = admin().store
-    figures = store.figures()
-    refused = store.count_refused(since=clock.now() - _REFUSED_WITHIN)
+    figures = admin().store.figures()
     return Stats(
         unrouted_count=figures.unrouted_count,
-        oldest_unrouted_at=_text(figures.oldest_unrouted_at),
+        oldest_unrouted_at=told(figures.oldest_unrouted_at),
         handlers=[
             HandlerStats(
                 handler=found.handler,
                 waiting_count=found.waiting_count,
-                oldest_waiting_at=_text(found.oldest_waiting_at),
+                oldest_waiting_at=told(found.oldest_waiting_at),
                 running_count=found.running_count,
                 dead_count=found.dead_count,
                 failure_count=found.failure_count,
-                parked_until=_text(found.parked_until),
-                paused_at=_text(found.paused_at),
+                parked_until=told(found.parked_until),
+                paused_at=told(found.paused_at),
             )
             for found in figures.handlers
         ],
@@ -189,28 +202,27 @@ def show_stats() -> Stats:
                 source=found.source,
                 open_count=found.open_count,
                 overdue_count=found.overdue_count,
-                oldest_overdue_at=_text(found.oldest_overdue_at),
+                oldest_overdue_at=told(found.oldest_overdue_at),
                 quarantine_count=found.quarantine_count,
-                paused_at=_text(found.paused_at),
+                paused_at=told(found.paused_at),
             )
             for found in figures.sources
         ],
         webhooks=[
             WebhookStats(
                 source=found.source,
-                expected=admin().sources[found.source].expects_webhooks,
+                expected=health.expected,
                 ended_count=found.ended_count,
                 missed_count=found.missed_count,
                 missed_share=found.missed_share,
                 median_delay_seconds=found.median_delay.total_seconds() if found.median_delay is not None else None,
-                last_webhook_at=_text(found.last_webhook_at),
+                last_webhook_at=told(found.last_webhook_at),
                 went_quiet=found.went_quiet,
-                skewed_count=sum(one.count for one in refused if one.source == found.source and one.skewed),
-                unproven_count=sum(one.count for one in refused if one.source == found.source and one.unproven),
+                skewed_count=health.skewed_count,
+                unproven_count=health.unproven_count,
             )
-            for found in store.webhook_health(
-                [name for name, source in admin().sources.items() if source.provider.sends_webhooks]
-            )
+            for health in webhook_health()
+            for found in [health.webhooks]
         ],
     )
 
@@ -255,5 +267,16 @@ def show_spending(query: SpendingQuery) -> SpendingShape:
     )
 
 
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else to_text(moment)
+def webhook_health() -> list[Health]:
+    """Of every source whose provider sends webhooks."""
+    store, sources = admin().store, admin().sources
+    refused = store.count_refused(since=clock.now() - _REFUSED_WITHIN)
+    return [
+        Health(
+            webhooks=found,
+            expected=sources[found.source].expects_webhooks,
+            skewed_count=sum(one.count for one in refused if one.source == found.source and one.skewed),
+            unproven_count=sum(one.count for one in refused if one.source == found.source and one.unproven),
+        )
+        for found in store.webhook_health([name for name, one in sources.items() if one.provider.sends_webhooks])
+    ]

@@ -11,7 +11,7 @@ from receiver.admin.api.operations import Resource
 from receiver.admin.api.shapes import DispatchShape, EventShape, Shape
 from receiver.admin.extension import admin
 from receiver.admin.problems import Problem
-from receiver.admin.stream import News, Position
+from receiver.admin.stream import POSITION_HEADER, News, Position
 
 resource = Resource("stream")
 
@@ -30,7 +30,7 @@ def follow() -> Response:
     is told here; the lists have it. A comment comes every 15 seconds while nothing does. How many may follow at once is
     limited; beyond that the answer is 503.
     """
-    last = request.headers.get("Last-Event-ID")
+    last = request.headers.get(POSITION_HEADER)
     after = Position.parsed(last) if last else None
     stream = admin().stream
     if not stream.enter():

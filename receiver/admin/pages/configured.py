@@ -2,7 +2,6 @@
 
 from flask import Blueprint, Response, render_template
 
-from receiver import clock
 from receiver.admin import access
 from receiver.admin.api import configured as api
 from receiver.admin.api import dispatches
@@ -56,13 +55,14 @@ def resume_source(source: str) -> Response:
 def handlers() -> str:
     """List the handlers and how they stand; also those that left the configuration, but not their dispatches."""
     shapes = api.list_handlers().items
-    figures = {found.handler: found for found in admin().store.figures().handlers}
+    figures = admin().store.figures()
+    standing = {found.handler: found for found in figures.handlers}
     return render_template(
         "handlers.html",
         handlers=shapes,
-        figures=figures,
-        left_over=[found for name, found in figures.items() if name not in {shape.name for shape in shapes}],
-        now=clock.to_text(clock.now()),
+        read_at=figures.read_at,
+        figures=standing,
+        left_over=[found for name, found in standing.items() if name not in {shape.name for shape in shapes}],
         most=MOST_AT_ONCE,
     )
 

@@ -48,6 +48,12 @@ class Group:
     oldest_at: str | None = None
 
 
+class ListQuery(BaseModel):
+    """Whose groups."""
+
+    handler: Name | None = None
+
+
 class GroupQuery(PageQuery):
     """Which group."""
 
@@ -65,9 +71,12 @@ class GroupForm(BaseModel):
 @bp.get("")
 @access.with_session(Scope.READ)
 def listed() -> str:
-    """List the groups, the largest first."""
-    page = admin().store.list_dispatches(DispatchFilter(state=State.DEAD), limit=NEWEST)
-    return render_template("dead_letters.html", groups=grouped(page.rows), more=page.next is not None, newest=NEWEST)
+    """List the groups, the largest first; all of them, or those of one handler."""
+    handler = forms.filters(ListQuery).handler
+    page = admin().store.list_dispatches(DispatchFilter(state=State.DEAD, handler=handler), limit=NEWEST)
+    return render_template(
+        "dead_letters.html", handler=handler, groups=grouped(page.rows), more=page.next is not None, newest=NEWEST
+    )
 
 
 @bp.get("/group")

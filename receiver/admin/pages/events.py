@@ -71,6 +71,7 @@ def one(event: int) -> str:
         data=data[:_LONGEST_DATA],
         cut=len(data) > _LONGEST_DATA,
         verdicts=api.route_event(event).items,
+        most_dispatches=api.MOST_DISPATCHES,
         unfinished=any(dispatch.state in _UNFINISHED for dispatch in found.dispatches),
     )
 

@@ -31,6 +31,7 @@ class _Once(BaseModel):
 
 # What browsers make of a field for a date and a time: without a zone, and without seconds if these are zero.
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
+_MOMENTS = ("since", "until")
 
 
 def filters(model: type[_M]) -> _M:
@@ -39,7 +40,7 @@ def filters(model: type[_M]) -> _M:
     Raises:
         Problem: naming the one that is wrong.
     """
-    return _validated(model, {name: _moment(value) for name, value in _given(request.args, model).items()})
+    return _validated(model, {name: _value(name, value) for name, value in _given(request.args, model).items()})
 
 
 def form(model: type[_M], **lists: list[str]) -> _M:
@@ -112,8 +113,8 @@ def _given(fields: MultiDict[str, str], model: type[BaseModel]) -> dict[str, str
     return {name: value.strip() for name, value in fields.items() if name in model.model_fields and value.strip()}
 
 
-def _moment(value: str) -> str:
-    if not _LOCAL.fullmatch(value):
+def _value(name: str, value: str) -> str:
+    if name not in _MOMENTS or not _LOCAL.fullmatch(value):
         return value
     return f"{value}Z" if value.count(":") == 2 else f"{value}:00Z"
 

@@ -46,14 +46,20 @@ def listed() -> str:
     """List jobs, newest first, and above them the create calls of which nobody knows what they led to."""
     query, now = forms.filters(JobQuery), clock.now()
     page = api.list_jobs(query)
+    paused_at = {name: admin().store.source_paused_at(name) for name in {job.source for job in page.items}}
+    intents = api.list_intents(IntentQuery(source=query.source)) if query.before is None else None
     return render_template(
         "jobs.html",
         query=query,
         views=VIEWS,
         view=_view(query),
         now=to_text(now),
-        jobs=[(job, why_open(job, admin().sources.get(job.source), now=now)) for job in page.items],
-        intents=api.list_intents(IntentQuery(source=query.source)).items if query.before is None else [],
+        jobs=[
+            (job, why_open(job, admin().sources.get(job.source), now=now, paused_at=paused_at[job.source]))
+            for job in page.items
+        ],
+        intents=intents.items if intents is not None else [],
+        more_intents=intents is not None and intents.more,
         following=forms.following(page.next),
         sources=sorted(admin().sources),
         statuses=list(Status),
@@ -75,8 +81,10 @@ def one() -> str:
         "job.html",
         job=job,
         why=why_open(job, source, now=clock.now(), paused_at=paused_at),
-        pollable=not job.status.terminal and source is not None and source.askable,
+        pollable=not job.status.terminal and source is not None and source.askable and paused_at is None,
         told=told[::-1],
+        most_events=api.MOST_EVENTS,
+        most_dispatches=api.MOST_DISPATCHES,
     )
 
 
@@ -98,7 +106,7 @@ def withdraw() -> Response:
     return forms.done("pages.jobs.listed", "withdrawn")
 
 
-def why_open(job: JobShape, source: Source | None, *, now: datetime, paused_at: datetime | None = None) -> str | None:
+def why_open(job: JobShape, source: Source | None, *, now: datetime, paused_at: datetime | None) -> str | None:
     """Why it has not ended, as far as that is known; None if it has."""
     if job.status.terminal:
         return None

@@ -9,8 +9,8 @@ from typing import Literal
 from flask import Blueprint, render_template
 from pydantic import BaseModel
 
-from receiver import clock
 from receiver.admin import access
+from receiver.admin.api import stats
 from receiver.admin.extension import admin
 from receiver.admin.pages import forms
 from receiver.admin.pages.chart import chart, group_of
@@ -22,8 +22,6 @@ from receiver.store.figures import (
     NEWEST_EVENTS,
     EventCount,
     Figures,
-    Refused,
-    WebhookHealth,
 )
 
 bp = Blueprint("overview", __name__)
@@ -33,7 +31,6 @@ _SPANS = {
     "6h": (timedelta(hours=6), timedelta(minutes=5)),
     "24h": (timedelta(hours=24), timedelta(minutes=20)),
 }
-_REFUSED_WITHIN = timedelta(hours=24)
 
 
 class Asked(BaseModel):
@@ -57,28 +54,17 @@ class Totals:
     refused: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """What is to be told of one source's webhooks."""
-
-    webhooks: WebhookHealth
-    expected: bool
-    """Whether it is set up for them."""
-    skewed_count: int
-    """How many were refused lately for a signed time too far from ours."""
-    unproven_count: int
-    """How many were refused lately for their signature."""
-
-
 @bp.get("/")
 @access.with_session(Scope.READ)
 def show() -> str:
     """Show what waits, what failed, and whether webhooks come."""
-    asked, store, now = forms.filters(Asked), admin().store, clock.now()
+    asked, store = forms.filters(Asked), admin().store
     figures = store.figures()
+    now = figures.read_at
     span, step = _SPANS[asked.span]
     counts, counted_since = store.count_by_minute(since=now - span), store.counted_since(since=now - span)
     shown = [counted for counted in counts if asked.source in (None, counted.source)]
+    drawn = chart(shown, until=now, span=span, step=step)
     return render_template(
         "overview.html",
         asked=asked,
@@ -87,11 +73,12 @@ def show() -> str:
         figures=figures,
         configured={handler.name for handler in admin().handlers},
         totals=_totals(figures),
-        chart=chart(shown, until=now, span=span, step=step),
-        by_source=_by_source(shown),
+        chart=drawn,
+        by_source=_by_source(shown, since=drawn.bars[0].since),
         newest=NEWEST_COUNTED,
         counted_since=counted_since if counted_since > now - span else None,
-        health=_health(store.count_refused(since=now - _REFUSED_WITHIN)),
+        # Of the sources whose webhooks are expected, or came all the same.
+        health=[found for found in stats.webhook_health() if found.expected or found.webhooks.came],
         health_of={"ends": NEWEST_ENDS, "few": FEW_EVENTS, "events": NEWEST_EVENTS},
     )
 
@@ -114,24 +101,11 @@ def _oldest(moments: Sequence[datetime | None]) -> datetime | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _by_source(counts: Sequence[EventCount]) -> dict[str, dict[str, int]]:
-    """How many events of each source and group."""
+def _by_source(counts: Sequence[EventCount], *, since: datetime) -> dict[str, dict[str, int]]:
+    """How many events of each source and group, in the minutes from that moment on."""
     found: dict[str, defaultdict[str, int]] = {}
     for counted in counts:
+        if counted.minute < since:
+            continue
         found.setdefault(counted.source, defaultdict(int))[group_of(counted.status)] += counted.count
     return {source: dict(groups) for source, groups in sorted(found.items())}
-
-
-def _health(refused: Sequence[Refused]) -> list[Health]:
-    """Of the sources whose webhooks are expected, or came all the same."""
-    sources = {name: source for name, source in admin().sources.items() if source.provider.sends_webhooks}
-    return [
-        Health(
-            webhooks=webhooks,
-            expected=sources[webhooks.source].expects_webhooks,
-            skewed_count=sum(one.count for one in refused if one.source == webhooks.source and one.skewed),
-            unproven_count=sum(one.count for one in refused if one.source == webhooks.source and one.unproven),
-        )
-        for webhooks in admin().store.webhook_health(sources)
-        if sources[webhooks.source].expects_webhooks or webhooks.last_webhook_at is not None
-    ]

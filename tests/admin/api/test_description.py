@@ -55,6 +55,12 @@ def test_every_operation_says_what_it_does():
     assert [operation.name for operation in OPERATIONS if not operation.summary] == []
 
 
+def test_describes_where_the_stream_is_taken_up_again(api):
+    [parameter] = api.get("/openapi.json").get_json()["paths"]["/stream"]["get"]["parameters"]
+
+    assert (parameter["name"], parameter["in"]) == ("Last-Event-ID", "header")
+
+
 @pytest.mark.parametrize(
     "thoroughly",
     [

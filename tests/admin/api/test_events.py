@@ -39,6 +39,13 @@ def test_events_are_filtered(api, post, attempted, query, jobs):
     assert [item["job"] for item in api.get("/events", **query).get_json()["items"]] == jobs
 
 
+def test_events_of_the_longest_job_id_are_found(api, post):
+    job_id = "v" * 256
+    post(job_id)
+
+    assert [item["job"] for item in api.get("/events", job=job_id).get_json()["items"]] == [job_id]
+
+
 def test_shows_an_event_from_its_delivery_to_its_attempts(api, post, attempted):
     event = post("vgen_1")
     attempted(event, "dead", "no disk")

@@ -135,6 +135,35 @@ def test_a_job_that_ended_is_not_asked_about(api, post):
     assert api.post("/polls", {"source": "creativeai", "job": "vgen_1"}).status_code == 404
 
 
+def test_a_job_of_a_paused_source_is_not_asked_about(api, track, store):
+    track("vgen_1")
+    store.pause_source("creativeai", paused=True)
+
+    answer = api.post("/polls", {"source": "creativeai", "job": "vgen_1"})
+
+    assert (answer.status_code, "is paused" in answer.get_json()["detail"]) == (409, True)
+    assert store.count_due_jobs("creativeai") == 0
+
+
+def test_a_job_of_a_source_without_an_api_key_is_not_asked_about(tables, request):
+    del tables["sources"]["creativeai"]["api_key"]
+    api, track = (request.getfixturevalue(name) for name in ("api", "track"))
+    track("vgen_1")
+
+    answer = api.post("/polls", {"source": "creativeai", "job": "vgen_1"})
+
+    assert (answer.status_code, "set sources.creativeai.api_key" in answer.get_json()["detail"]) == (409, True)
+
+
+def test_a_job_of_a_provider_that_cannot_be_asked_is_not_asked_about(tables, request):
+    tables["sources"]["others"] = {"provider": "standard", "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}
+    api = request.getfixturevalue("api")
+
+    answer = api.post("/polls", {"source": "others", "job": "job_1"})
+
+    assert (answer.status_code, "cannot be asked" in answer.get_json()["detail"]) == (409, True)
+
+
 # Discoveries
 
 
@@ -183,6 +212,18 @@ def test_lists_and_withdraws_intents(api, store):
 
     assert (listed["intent"], listed["metadata"]) == (intent.id, {"order": 17})
     assert (answer.status_code, answer.data, store.intent(intent.id)) == (204, b"", None)
+
+
+def test_says_that_there_are_older_intents(api, store):
+    intents = [store.intend("creativeai", kind="video") for _ in range(2)]
+
+    told = [api.get("/intents", limit=limit).get_json() for limit in (1, 2)]
+
+    assert [[item["intent"] for item in one["items"]] for one in told] == [
+        [intents[1].id],
+        [intents[1].id, intents[0].id],
+    ]
+    assert [one["more"] for one in told] == [True, False]
 
 
 def test_there_is_no_other_intent(api):

@@ -15,6 +15,7 @@ from tests.admin.pages import chromium, filled
 FOLDER = Path(__file__).parents[3] / "docs" / "images"
 DESK, TALL, PHONE = {"width": 1280, "height": 800}, {"width": 1280, "height": 1240}, {"width": 390, "height": 844}
 SIGN_IN = "/sign-in"
+UNFOLDED = ("delivery", "refusal")
 
 
 def main() -> None:
@@ -26,6 +27,8 @@ def main() -> None:
         filler.fill()
         filler.alert()
         letter = filler.store.list_dispatches(filled.DEAD, limit=1).rows[0]
+        refusal = filler.store.list_refusals(limit=1).rows[0]
+        delivery = filler.store.event_row(letter["event"])["delivery"]
         group = {"handler": letter["handler"], "first_line": first_line(letter["error"])}
         pages = [
             ("overview", "/", DESK, "light"),
@@ -38,8 +41,10 @@ def main() -> None:
             ("dead-letters", "/dead-letters", DESK, "light"),
             ("dead-letter-group", f"/dead-letters/group?{urlencode(group)}", DESK, "light"),
             ("quarantine", "/quarantine", DESK, "light"),
+            ("refusal", f"/quarantine/{refusal['id']}", DESK, "light"),
             ("handlers", "/handlers", DESK, "light"),
             ("deliveries", "/deliveries", DESK, "light"),
+            ("delivery", f"/deliveries/{delivery}", DESK, "light"),
             ("spend", "/spend?span=24h", DESK, "light"),
             ("sources", "/sources", TALL, "light"),
             ("sign-in", SIGN_IN, DESK, "light"),
@@ -55,6 +60,8 @@ def main() -> None:
                     page.get_by_role("button", name="Sign in").click()
                     page.get_by_role("navigation", name="Pages").wait_for()
                     page.goto(path)
+                if name in UNFOLDED:
+                    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
                 page.screenshot(path=FOLDER / f"{name}.png")
                 page.close()
         app.extensions[NAME].receiver.close()

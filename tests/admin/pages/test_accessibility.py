@@ -1,5 +1,7 @@
 """Every page by the rules of axe-core, in both colour schemes, and on a phone."""
 
+from urllib.parse import urlencode
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -12,6 +14,7 @@ from tests.admin.pages import chromium, filled
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 800}
+GROUP = "/dead-letters/group?" + urlencode({"handler": "archive", "first_line": filled.NO_DISK})
 PATHS = [
     "/",
     "/events",
@@ -23,7 +26,8 @@ PATHS = [
     "/jobs/one?source=creativeai&job=vgen_2101",
     "/spend",
     "/dead-letters",
-    "/dead-letters/group?handler=archive",
+    "/dead-letters?handler=archive",
+    GROUP,
     "/quarantine",
     "/quarantine/1",
     "/sources",
@@ -86,6 +90,14 @@ def test_breaks_no_rule(opened, scheme, viewport):
         broken |= {path: found.generate_report()} if found.violations_count else {}
 
     assert broken == {}
+
+
+def test_the_group_has_its_letters(opened):
+    page = opened()
+
+    page.goto(GROUP)
+
+    assert page.get_by_role("checkbox").count() == 9
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

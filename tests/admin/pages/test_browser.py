@@ -3,15 +3,17 @@
 import struct
 import zlib
 from contextlib import contextmanager
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask, Response
 
 from receiver import clock, inbox
 from receiver.admin.extension import NAME
+from receiver.errors import Reason
 from receiver.models import Delivery, Failure, Output, State, Via
 from receiver.sandbox import signed, webhook_body
-from receiver.store.base import DispatchFilter
+from receiver.store.base import DispatchFilter, Refusal
 from receiver.testing import make_event
 from tests.admin.pages import chromium
 from tests.running import SECRET
@@ -170,15 +172,24 @@ def test_nothing_hostile_runs(opened, app, store, attempted):
     )
     [event] = inbox.learn(app.extensions[NAME].sources["creativeai"], told, [event], store=store).events
     attempted(event, "dead", HOSTILE)
+    store.quarantine([Refusal(delivery=told, reason=Reason.MALFORMED, hint=HOSTILE)], max_count=10)
+    job = urlencode({"source": "creativeai", "job": HOSTILE})
+    group = urlencode({"handler": "orders", "first_line": HOSTILE})
+    paths = [
+        *("/", "/events", f"/events/{event.id}?shown=2", "/deliveries/1", "/jobs", f"/jobs/one?{job}"),
+        *("/dead-letters", f"/dead-letters/group?{group}", "/quarantine", "/quarantine/1"),
+    ]
 
     with opened() as page:
-        hurt = []
-        for path in ["/", "/events", f"/events/{event.id}?shown=2", "/deliveries/1", "/jobs", "/dead-letters"]:
+        hurt, shown = [], []
+        for path in paths:
             page.goto(path, wait_until="load")
             hurt.append(page.evaluate("window.hurt"))
+            shown.append("window.hurt" in page.content())
         dialogs = page.dialogs
 
     assert (set(hurt), dialogs) == ({None}, [])
+    assert [path for path, found in zip(paths, shown, strict=True) if not found] == ["/"]
 
 
 def test_forged_form_is_refused(opened, post, attempted, store):

@@ -43,6 +43,19 @@ def test_handler_tells_what_it_wants(operator):
     assert "Wants source creativeai, status succeeded" in operator.get("/handlers")
 
 
+def test_number_of_dead_letters_leads_to_them(post, attempted, store, operator):
+    attempted(post("vgen_1"), "dead", "OSError: no disk")
+    store.route({post("vgen_2").id: ["gone"]})
+    [claim] = store.claim({"gone": 1}, lease=timedelta(minutes=1), worker="test")
+    store.finish(claim, Outcome(decision=Decision.DEAD, error="timed out"))
+    [address] = [link for link in operator.get("/handlers").links() if link.startswith("/dead-letters?")]
+
+    page = operator.get(address)
+
+    assert "OSError: no disk" in page
+    assert "timed out" not in page
+
+
 def test_parked_handler_says_until_when(post, store, operator):
     store.route({post("vgen_1").id: ["orders"]})
     [claim] = store.claim({"orders": 1}, lease=timedelta(minutes=1), worker="test")

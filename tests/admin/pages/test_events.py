@@ -42,6 +42,18 @@ def test_filter_by_time_is_in_utc(post, operator):
     assert listed(operator.get("/events", until=minute)) == []
 
 
+def test_a_time_that_is_searched_for_as_text_stays_as_it_is(post, operator):
+    event = post("2026-11-21T17:34")
+
+    assert listed(operator.get("/events", text="2026-11-21T17:34")) == [event.id]
+
+
+def test_filter_by_kind_stays_when_it_is_narrowed_further(operator):
+    [search] = [form for form in operator.get("/events", kind="video").forms if form.action == "/events"]
+
+    assert search.fields["kind"] == "video"
+
+
 def test_filters_stay_filled_in(operator):
     page = operator.get("/events", job="vgen_1", since="2026-03-09T16:00")
 
@@ -178,6 +190,17 @@ class TestReplay:
 
 
 class TestDispatches:
+    def test_says_where_all_are(self, post, attempted, operator, monkeypatch):
+        monkeypatch.setattr("receiver.admin.api.events.MOST_DISPATCHES", 1)
+        event = post("vgen_1")
+        attempted(event)
+
+        page = operator.get(f"/events/{event.id}")
+        [address] = [link for link in page.links() if link.startswith("/api/v1/dispatches?")]
+
+        assert "Its newest 1 dispatches are shown here." in page
+        assert [item["event"] for item in operator.get(address).response.get_json()["items"]] == [event.id]
+
     def test_retries_what_is_dead(self, post, attempted, operator, store):
         event = post("vgen_1")
         dispatch = attempted(event, "dead", "no disk")

@@ -64,6 +64,26 @@ def test_polls_now(job, operator, store):
     assert store.job("creativeai", job.job_id).next_poll_at <= clock.now()
 
 
+def test_job_of_a_paused_source_is_not_polled(job, operator, store):
+    page = one(operator)
+    store.pause_source("creativeai", paused=True)
+
+    refused = operator.press(page, "Poll now")
+
+    assert (refused.status, "creativeai is paused" in refused) == (409, True)
+    assert "Poll now" not in one(operator).buttons
+
+
+def test_list_says_that_a_source_is_paused(job, operator, store):
+    store.poll_soon("creativeai", job.job_id)
+    store.pause_source("creativeai", paused=True)
+
+    page = operator.get("/jobs")
+
+    assert "creativeai is paused: nobody asks about it until it is resumed." in page
+    assert "reconcile does not run" not in page
+
+
 def test_job_that_ended_is_not_polled(post, operator):
     post("vgen_1")
 
@@ -79,6 +99,29 @@ def test_withdraws_a_create_call(operator, store):
     assert store.intent(intent.id) is None
 
 
+def test_list_says_that_there_are_more_create_calls(operator, store):
+    for _ in range(50):
+        store.intend("creativeai", kind="video")
+    before = operator.get("/jobs")
+    store.intend("creativeai", kind="video")
+
+    told = "These are the newest 50; there are older ones."
+    assert told not in before
+    assert told in operator.get("/jobs")
+
+
+def test_story_says_where_all_events_are(post, operator, monkeypatch):
+    monkeypatch.setattr("receiver.admin.api.jobs.MOST_EVENTS", 1)
+    post("vgen_1", status="failed")
+    post("vgen_1")
+
+    page = one(operator, "vgen_1")
+    [address] = [link for link in page.links() if link.startswith("/events?")]
+
+    assert "Its newest 1 events are shown here." in page
+    assert len([link for link in operator.get(address).links() if link.startswith("/events/")]) == 2
+
+
 def test_withdraws_nothing_unless_somebody_looked(operator, store):
     intent = store.intend("creativeai", kind="video")
 
@@ -92,10 +135,10 @@ class TestWhy:
     def why(self, app, job, store):
         source = app.extensions[NAME].sources["creativeai"]
 
-        def why(source=source, later=timedelta(0), **changes):
+        def why(source=source, later=timedelta(0), paused_at=None):
             with app.test_request_context():
                 shape = show_job(job.source, job.job_id)
-            return why_open(shape, source, now=clock.now() + later, **changes)
+            return why_open(shape, source, now=clock.now() + later, paused_at=paused_at)
 
         return why
 

@@ -7,8 +7,11 @@ import pytest
 from receiver import clock
 from receiver.admin.pages import words
 from receiver.errors import Reason
-from receiver.models import Delivery, Schedule
+from receiver.models import Delivery, Schedule, Status, Via
 from receiver.store.base import Refusal
+from receiver.testing import make_event
+from tests.aging import let_pass
+from tests.store.contract import a_record
 
 SCHEDULE = Schedule(first=timedelta(minutes=1), every={timedelta(0): timedelta(minutes=1)}, deadline=timedelta(hours=1))
 
@@ -44,6 +47,26 @@ def test_tells_the_share_of_webhooks_that_never_came(post, operator):
     post("vgen_1")
 
     assert "0 % 0 of the last 1" in operator.get("/")
+
+
+def test_claims_only_of_late_that_no_webhook_came(store, operator):
+    ended = make_event(id=None, job_id="vgen_1", key="vgen_1", status=Status.SUCCEEDED)
+    store.receive(a_record(ended, via=Via.POLL))
+
+    page = operator.get("/")
+
+    assert "None came lately: is the address /webhooks/creativeai still set up at the provider?" in page
+    assert "none lately" in page
+
+
+def test_numbers_count_from_the_same_moment_as_the_chart(post, operator, database):
+    post("vgen_1")
+    # In most cases the five minutes that it belongs to have begun before the six hours.
+    let_pass(database, 6 * 3600 - 5)
+
+    page = operator.get("/", span="6h")
+
+    assert ("creativeai 1 0 0" in page) == ("1 succeeded 0 not succeeded" in page)
 
 
 @pytest.mark.parametrize("span", ["1h", "6h", "24h"])
@@ -102,6 +125,17 @@ def test_spend_tells_credits_by_outcome(post, operator):
     post("vgen_1")
 
     assert "creativeai video succeeded 1 30" in operator.get("/spend")
+
+
+def test_spend_lists_what_was_charged_newest_first(store, operator, database):
+    for job_id, kind in [("vgen_1", "video"), ("img_2", "image"), ("vgen_3", "video")]:
+        charged = make_event(kind=kind, id=None, job_id=job_id, key=job_id, status=Status.FAILED, data={"credits": 30})
+        store.receive(a_record(charged))
+        let_pass(database, 60)
+
+    links = [link for link in operator.get("/spend").links() if link.startswith("/jobs/one")]
+
+    assert [link.rpartition("job=")[2] for link in links] == ["vgen_3", "img_2", "vgen_1"]
 
 
 def test_spend_of_nothing_says_so(operator):

@@ -26,7 +26,7 @@ PAGES = [
     "/jobs/one?source=creativeai&job=vgen_1",
     "/spend",
     "/dead-letters",
-    "/dead-letters/group?handler=orders&error=no+disk",
+    "/dead-letters/group?handler=orders&first_line=no+disk",
     "/quarantine",
     "/quarantine/1",
     "/sources",
@@ -69,6 +69,12 @@ def test_viewer_sees_the_page_without_buttons(everything, viewer, path):
     page = viewer.get(path)
 
     assert (page.status, page.buttons) == (200, [])
+
+
+def test_the_group_has_a_letter(everything, viewer):
+    [path] = [path for path in PAGES if path.startswith("/dead-letters/group")]
+
+    assert "1 dead" in viewer.get(path)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -221,11 +227,14 @@ class TestHostile:
             ("/jobs", {"job": HOSTILE}),
             ("/jobs/one", {"source": "creativeai", "job": HOSTILE}),
             ("/dead-letters", {}),
-            ("/dead-letters/group", {"handler": "orders", "error": HOSTILE}),
+            ("/dead-letters/group", {"handler": "orders", "first_line": HOSTILE}),
             ("/events", {"status": HOSTILE}),
             ("/events", {"done": HOSTILE, "number": HOSTILE}),
         ]
         return [operator.get(path, **query) for path, query in asked]
+
+    def test_is_found_in_its_group(self, hostile, operator):
+        assert "1 dead" in operator.get("/dead-letters/group", handler="orders", first_line=HOSTILE)
 
     def test_only_our_script_is_there(self, pages):
         assert {values.get("src") for page in pages for values in page.all("script")} == {"/static/htmx.min.js"}

@@ -49,6 +49,12 @@ def test_ago(passed, told):
     assert words.ago(clock.now() - passed) == told
 
 
+def test_ago_by_another_clock():
+    another = datetime(2020, 3, 9, 16, 12, 43, tzinfo=UTC)
+
+    assert words.ago(another - timedelta(minutes=3), another) == "3 min ago"
+
+
 @pytest.mark.parametrize(
     ("share", "told"), [(0, "0 %"), (0.004, "< 1 %"), (0.256, "26 %"), (0.998, "> 99 %"), (1, "100 %")]
 )
