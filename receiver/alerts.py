@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from receiver import clock
-from receiver.config import AlertsConfig, HandlerConfig
+from receiver.config import AlertsConfig, HandlerConfig, runs
 from receiver.errors import ConfigError, RequestFailed, StoreUnavailable
 from receiver.inbox import Source
 from receiver.models import Alert
 from receiver.outbound import people
 from receiver.store import Store
-from receiver.store.figures import FEWEST_ENDS, HandlerFigures, Refused, SourceFigures, WebhookHealth
+from receiver.store.figures import FEWEST_ENDS, Figures, HandlerFigures, Refused, SourceFigures, WebhookHealth
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ _REFUSED_SINCE = timedelta(hours=1)
 class Changes:
     """What is to be told: alerts that began, and alerts that are over."""
 
+    found_at: datetime
+    """By the store's clock."""
     begun: tuple[Alert, ...]
     ended: tuple[Alert, ...]
 
@@ -60,7 +62,7 @@ def firing(
     Raises:
         StoreUnavailable: nobody knows.
     """
-    return dict(_causes(store, sources, handlers, config))
+    return dict(_causes(store, store.figures(), sources, handlers, config))
 
 
 def watch(
@@ -74,7 +76,7 @@ def watch(
     while not stopped.is_set():
         try:
             if store.claim_turn("alerts", every=_EVERY):
-                tell(store, update(store, firing(store, sources, handlers, config), clock.now()), config)
+                _look(store, sources, handlers, config)
         except StoreUnavailable as error:
             _log.warning("alerts are not looked for; trying again later", extra={"error": str(error)})
         except Exception:
@@ -83,8 +85,16 @@ def watch(
         stopped.wait(_LOOK_EVERY)
 
 
+def _look(
+    store: Store, sources: Mapping[str, Source], handlers: Mapping[str, HandlerConfig], config: AlertsConfig
+) -> None:
+    figures = store.figures()
+    wrong = dict(_causes(store, figures, sources, handlers, config))
+    tell(store, update(store, wrong, figures.read_at), config)
+
+
 def update(store: Store, wrong: Mapping[str, str], now: datetime) -> Changes:
-    """Keep what is wrong and what no longer is. Returns what nobody was told of yet."""
+    """Keep what is wrong and what no longer is. Returns what nobody was told of yet. `now` is by the store's clock."""
     known = {alert.cause: alert for alert in store.alerts()}
     alerts = [
         replace(known.get(cause, Alert(cause=cause, summary=summary, since=now)), summary=summary, over_at=None)
@@ -97,6 +107,7 @@ def update(store: Store, wrong: Mapping[str, str], now: datetime) -> Changes:
         if alert.cause not in known:
             _log.warning("alert", extra={"cause": alert.cause, "summary": alert.summary})
     return Changes(
+        found_at=now,
         begun=tuple(alert for alert in alerts if alert.told_at is None and alert.over_at is None),
         ended=tuple(alert for alert in alerts if alert.over_at is not None and now - alert.over_at >= _CALM),
     )
@@ -107,9 +118,8 @@ def tell(store: Store, changes: Changes, config: AlertsConfig) -> None:
     ended = [alert for alert in changes.ended if alert.told_at is not None]
     if (changes.begun or ended) and not _told(config, *_text(changes.begun, ended)):
         return
-    now = clock.now()
     for alert in changes.begun:
-        store.keep_alert(replace(alert, told_at=now))
+        store.keep_alert(replace(alert, told_at=changes.found_at))
     for alert in changes.ended:
         store.drop_alert(alert.cause)
         _log.info("alert is over", extra={"cause": alert.cause})
@@ -139,35 +149,35 @@ def _text(begun: Sequence[Alert], ended: Sequence[Alert]) -> tuple[str, str]:
 
 
 def _causes(
-    store: Store, sources: Mapping[str, Source], handlers: Mapping[str, HandlerConfig], config: AlertsConfig
+    store: Store,
+    figures: Figures,
+    sources: Mapping[str, Source],
+    handlers: Mapping[str, HandlerConfig],
+    config: AlertsConfig,
 ) -> Iterator[tuple[str, str]]:
-    figures, now = store.figures(), clock.now()
+    now = figures.read_at
     if _older(figures.oldest_unrouted_at, config.backlog_age, now):
         count = figures.unrouted_count
         yield "backlog", f"{count} events wait to be routed: does `receiver work` run?"
     for handler in figures.handlers:
-        yield from _of_handler(handler, _runs(handler.handler, handlers), config, now)
+        yield from _of_handler(handler, runs(handler.handler, handlers), config, now)
     for source in figures.sources:
         yield from _of_jobs(source, sources.get(source.source), store, config, now)
     for health in store.webhook_health(sources):
         yield from _of_webhooks(health, sources[health.source], config)
-    yield from _of_refusals(store, config, now)
+    yield from _of_refusals(store, config)
 
 
-def _runs(name: str, handlers: Mapping[str, HandlerConfig]) -> bool:
-    """Whether the handler is switched on: it has the name of its table, and a module's function follows a dot."""
-    table = handlers.get(name.partition(".")[0])
-    return table is not None and table.enabled
-
-
-def _of_handler(handler: HandlerFigures, runs: bool, config: AlertsConfig, now: datetime) -> Iterator[tuple[str, str]]:
+def _of_handler(
+    handler: HandlerFigures, switched_on: bool, config: AlertsConfig, now: datetime
+) -> Iterator[tuple[str, str]]:
     name = handler.handler
     if handler.dead_count >= config.dead_letters:
         yield (
             f"dead-letters {name}",
             f"{name} has {handler.dead_count} dead letters: see `receiver dispatches --state dead --handler {name}`",
         )
-    if not runs:
+    if not switched_on:
         return
     if handler.parked_until is not None:
         yield (
@@ -218,7 +228,9 @@ def _of_webhooks(health: WebhookHealth, source: Source, config: AlertsConfig) ->
         )
 
 
-def _of_refusals(store: Store, config: AlertsConfig, now: datetime) -> Iterator[tuple[str, str]]:
+def _of_refusals(store: Store, config: AlertsConfig) -> Iterator[tuple[str, str]]:
+    # Nodes write by their own clocks when they refused: by the store's, one that is far behind would find none of its.
+    now = clock.now()
     skewed = [found for found in store.count_refused(since=now - _SKEW_SINCE) if found.skewed]
     for name, count in _by_source(skewed).items():
         if count >= config.skewed:

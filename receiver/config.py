@@ -155,6 +155,12 @@ class HandlerConfig(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+def runs(handler: str, handlers: Mapping[str, HandlerConfig]) -> bool:
+    """Whether the handler is switched on: it has the name of its table, and a module's function follows a dot."""
+    table = handlers.get(handler.partition(".")[0])
+    return table is not None and table.enabled
+
+
 class WebConfig(_Table):
     """`[web]`: the endpoint that providers post to."""
 
@@ -255,8 +261,8 @@ class RetentionConfig(_Table):
     unreadable: Duration = timedelta(days=365)
     """How long deliveries are kept that nobody understood."""
     deliveries: Duration = timedelta(days=90)
-    """How long all other deliveries are kept, with headers and body. PostgreSQL drops them a month at a time, but row by
-    row where unreadable ones of that month are still kept."""
+    """How long all other deliveries are kept, with headers and body. PostgreSQL drops them a month at a time, but row
+    by row where unreadable ones of that month are still kept."""
 
 
 class AlertsConfig(_Table):

@@ -12,7 +12,8 @@ from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from receiver import clock, metrics
+from receiver import metrics
+from receiver.config import HandlerConfig, runs
 from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.metrics import Metric
@@ -26,7 +27,9 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _Samples = Iterable[tuple[Metric, tuple[str, ...], float]]
 
 
-def exposition(store: Store, sources: Mapping[str, Source], directory: Path | None) -> bytes:
+def exposition(
+    store: Store, sources: Mapping[str, Source], handlers: Mapping[str, HandlerConfig], directory: Path | None
+) -> bytes:
     """All metrics of this node's processes and of the store, in Prometheus' text format, as `CONTENT_TYPE` says.
 
     Without the store there are still the counters, and `receiver_store_up` is 0.
@@ -34,7 +37,7 @@ def exposition(store: Store, sources: Mapping[str, Source], directory: Path | No
     registry = CollectorRegistry()
     if directory is not None and directory.is_dir():
         registry.register(_Counted(directory))
-    registry.register(_Gauges(store, sources))
+    registry.register(_Gauges(store, sources, handlers))
     return generate_latest(registry)
 
 
@@ -57,9 +60,10 @@ class _Counted(Collector):
 class _Gauges(Collector):
     """What the store knows, read whenever it is asked for."""
 
-    def __init__(self, store: Store, sources: Mapping[str, Source]) -> None:
+    def __init__(self, store: Store, sources: Mapping[str, Source], handlers: Mapping[str, HandlerConfig]) -> None:
         self._store = store
         self._sources = sources
+        self._handlers = handlers
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Nothing: otherwise it would be read once more, for the names."""
@@ -75,18 +79,19 @@ class _Gauges(Collector):
 
     def _samples(self) -> _Samples:
         try:
-            samples = list(_read(self._store, self._sources))
+            samples = list(_read(self._store, self._sources, self._handlers))
         except StoreUnavailable:
             return [(metrics.STORE_UP, (), 0)]
         return [(metrics.STORE_UP, (), 1), *samples]
 
 
-def _read(store: Store, sources: Mapping[str, Source]) -> _Samples:
-    figures, now = store.figures(), clock.now()
+def _read(store: Store, sources: Mapping[str, Source], handlers: Mapping[str, HandlerConfig]) -> _Samples:
+    figures = store.figures()
+    now = figures.read_at
     yield metrics.UNROUTED, (), figures.unrouted_count
     yield metrics.UNROUTED_SECONDS, (), _age(figures.oldest_unrouted_at, now)
     for handler in figures.handlers:
-        yield from _handler(handler, now)
+        yield from _handler(handler, runs(handler.handler, handlers), now)
     for source in figures.sources:
         yield from _source(source, sources.get(source.source), now)
     for name, asked in sources.items():
@@ -96,11 +101,13 @@ def _read(store: Store, sources: Mapping[str, Source]) -> _Samples:
         yield from _webhooks(health, sources[health.source])
 
 
-def _handler(handler: HandlerFigures, now: datetime) -> _Samples:
+def _handler(handler: HandlerFigures, switched_on: bool, now: datetime) -> _Samples:
     name = handler.handler
     yield metrics.DISPATCHES, (name, "pending"), handler.waiting_count
     yield metrics.DISPATCHES, (name, "running"), handler.running_count
     yield metrics.DISPATCHES, (name, "dead"), handler.dead_count
+    if not switched_on:
+        return
     if handler.paused_at is None:
         yield metrics.OVERDUE_SECONDS, (name,), _age(handler.oldest_waiting_at, now)
     yield metrics.PARKED, (name,), handler.parked_until is not None

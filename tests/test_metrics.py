@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver import metrics
+from receiver.config import HandlerConfig
 from receiver.exposition import exposition
 from receiver.inbox import Source
 from receiver.metrics import METRICS, Type
@@ -23,6 +24,8 @@ from tests.trouble import child, said, tell
 from tests.watch import eventually
 
 SOURCES = {SOURCE: Source(SOURCE, CreativeAI(secrets=["secret"], api_key="key"), budget=Budget(10, timedelta(hours=1)))}
+
+HANDLERS = {"archive": HandlerConfig()}
 
 LATE = {"receiver_oldest_due_dispatch_seconds", "receiver_oldest_due_poll_seconds"}
 
@@ -94,9 +97,9 @@ def count(directory, *lines):
         said(process, "ready")
 
 
-def told(store, directory=None, sources=SOURCES):
+def told(store, directory=None, sources=SOURCES, handlers=HANDLERS):
     """What Prometheus is told: values by name and labels."""
-    text = exposition(store, sources, directory).decode()
+    text = exposition(store, sources, handlers, directory).decode()
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -333,6 +336,19 @@ def test_what_is_paused_is_not_late(store):
     store.pause_source(SOURCE, paused=True)
 
     assert LATE & names(told(store)) == set()
+
+
+@pytest.mark.parametrize(
+    "handlers",
+    [pytest.param({}, id="gone"), pytest.param({"archive": HandlerConfig(enabled=False)}, id="switched-off")],
+)
+def test_a_handler_that_does_not_run_is_neither_late_nor_parked(store, handlers):
+    everything(store)
+
+    samples = told(store, handlers=handlers)
+
+    assert {"receiver_oldest_due_dispatch_seconds", "receiver_handler_parked"} & names(samples) == set()
+    assert samples["receiver_dispatches", "archive", "dead"] == 1
 
 
 def test_jobs_that_nobody_can_ask_about_are_not_late(store):

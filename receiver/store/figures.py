@@ -71,6 +71,8 @@ class SourceFigures:
 class Figures:
     """How everything stands now."""
 
+    read_at: datetime
+    """When that was, by the store's clock: what its times are to be compared with."""
     unrouted_count: int
     """Events that no worker has routed yet."""
     oldest_unrouted_at: datetime | None
@@ -161,7 +163,7 @@ class Worker:
     """Who runs dispatches now."""
 
     worker: str
-    """Its host and process: `studio-1:4711`."""
+    """Its host and process, such as `studio-1:4711`; on Celery `celery:` and the id of the message."""
     running_count: int
     leased_until: datetime
     """When the lease of the first of them ends, which a worker that lives renews long before."""
@@ -181,6 +183,7 @@ def figures_of(*, unrouted: "Sequence[Kept]", dispatches: "Iterable[Kept]", jobs
     """From rows that each tell some of the fields of a handler, or of a source."""
     [first] = unrouted
     return Figures(
+        read_at=from_text(first["read_at"]),
         unrouted_count=first["unrouted_count"],
         oldest_unrouted_at=_moment(first["oldest_unrouted_at"]),
         handlers=tuple(HandlerFigures(**fields) for fields in _joined(dispatches, "handler")),

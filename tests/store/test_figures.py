@@ -78,6 +78,10 @@ def test_an_empty_store_has_nothing_to_show(store):
     assert figures.handlers == figures.sources == ()
 
 
+def test_says_when_they_were_read(store):
+    assert abs(clock.now() - store.figures().read_at) < MINUTE
+
+
 def test_counts_what_no_worker_has_routed(store):
     store.receive(a_record(an_event("job_1")))
     store.receive(a_record(an_event("job_2")))

@@ -18,7 +18,7 @@ def standing(read: Read) -> Figures:
     return figures.figures_of(
         unrouted=read(
             """
-            SELECT count(*) AS unrouted_count,
+            SELECT statement_timestamp() AS read_at, count(*) AS unrouted_count,
                 (SELECT recorded_at FROM events WHERE routed_at IS NULL ORDER BY id LIMIT 1) AS oldest_unrouted_at
             FROM events WHERE routed_at IS NULL
             """,

@@ -19,7 +19,7 @@ def standing(read: Read) -> Figures:
     return figures.figures_of(
         unrouted=read(
             """
-            SELECT count(*) AS unrouted_count,
+            SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS read_at, count(*) AS unrouted_count,
                 (SELECT recorded_at FROM events WHERE routed_at IS NULL ORDER BY id LIMIT 1) AS oldest_unrouted_at
             FROM events WHERE routed_at IS NULL
             """,
