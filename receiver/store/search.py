@@ -1,12 +1,13 @@
-"""How far back a list looks: what no index finds is searched for in a part of the table at a time."""
+"""How far back a list looks: what no index finds is searched for in a part of the table, or of an index, at a time."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 WINDOW = 10_000
-"""So many ids are looked at for one page, where no index says which rows are wanted."""
+"""So many rows are looked at for one page, where no index says which are wanted."""
 
 ABOVE_ALL = 2**63 - 1
 """The cursor of a first page."""
@@ -34,13 +35,32 @@ class Ids:
     """When the row of an id came in, or of the next one, should that row be gone."""
 
 
-def span(ids: Ids, *, since: datetime | None = None, until: datetime | None = None, indexed: bool) -> Span:
-    """Which ids to look at for a page of rows that came in between two times.
+NextAfter = Callable[[int, int], int | None]
+"""Goes through rows below a cursor, newest first: the id of the next one after so many, None if there are no more."""
+
+
+def span(
+    ids: Ids, *, since: datetime | None = None, until: datetime | None = None, next_after: NextAfter | None
+) -> Span:
+    """Which ids to look at for a page of rows that came in between two times, if `next_after` goes through the rows.
 
     Rows come in by the order of their ids, as far as the clocks of those who wrote them agree.
     """
     known = range(ids.oldest, ids.newest + 1)
     end = len(known) if until is None else bisect_left(known, until + _CLOCKS_APART, key=ids.moment)
     start = 0 if since is None else bisect_left(known, since - _CLOCKS_APART, key=ids.moment)
-    first = start if indexed else max(start, end - WINDOW)
-    return Span(before=ids.oldest + end, floor=ids.oldest + first, more=first > start)
+    before, oldest = ids.oldest + end, ids.oldest + start
+    left = next_after(WINDOW, before) if next_after is not None else None
+    floor = oldest if left is None else max(oldest, left + 1)
+    return Span(before=before, floor=floor, more=floor > oldest)
+
+
+def asks_besides(values: Mapping[str, Any], columns: Collection[str]) -> bool:
+    """Whether a filter with these values asks for more than the columns of an index, and for times, which ids tell."""
+    asked = {name for name, value in values.items() if value is not None and value is not False}
+    return not asked <= {*columns, "since", "until"}
+
+
+def each_id(count: int, before: int) -> int:
+    """Goes through all rows of a table, of which few are gone."""
+    return before - count - 1

@@ -2825,6 +2825,61 @@ class StoreContract:
 
         assert [[row["source"] for row in page.rows] for page in pages] == [[], [], ["rare"]]
 
+    @pytest.mark.parametrize(
+        ("what", "wanted"),
+        [
+            pytest.param("events", EventFilter(source="rare", status="failed"), id="events-failed"),
+            pytest.param("events", EventFilter(source="rare", state="pending"), id="events-pending"),
+            pytest.param("events", EventFilter(source="rare", state="dead"), id="events-dead"),
+            pytest.param("deliveries", DeliveryFilter(source="rare", verdict="unreadable"), id="deliveries"),
+            pytest.param("jobs", JobFilter(source="rare", status="failed"), id="jobs-failed"),
+            pytest.param("jobs", JobFilter(source="rare", open=True), id="jobs-open"),
+            pytest.param("jobs", JobFilter(source="rare", status="queued"), id="jobs-queued"),
+            pytest.param("dispatches", DispatchFilter(source="rare", state="pending"), id="dispatches-pending"),
+            pytest.param("dispatches", DispatchFilter(source="rare", state="dead"), id="dispatches-dead"),
+        ],
+    )
+    def test_looks_through_a_part_at_a_time_of_what_an_index_finds(self, store, monkeypatch, what, wanted):
+        monkeypatch.setattr("receiver.store.search.WINDOW", 2)
+        for number, source in enumerate(["rare", *[SOURCE] * 4]):
+            dispatch(store, an_event(f"failed_{number}", Status.FAILED, source=source))
+            dead(store, an_event(f"dead_{number}", Status.CANCELLED, source=source), handler="broken")
+            store.track(source, f"open_{number}", kind="video", schedule=DUE)
+            odd = unreadable(b"%d" % number)
+            store.receive(replace(odd, delivery=replace(odd.delivery, source=source)))
+        for number in range(4):
+            dispatch(store, an_event(f"done_{number}"), handlers=["works"])
+            store.finish(*claim(store, handler="works"), DONE)
+        ask = getattr(store, f"list_{what}")
+
+        pages = [ask(wanted, limit=1)]
+        while pages[-1].next is not None:
+            pages.append(ask(wanted, limit=1, before=pages[-1].next))
+
+        # Rows that the index leaves out take up nothing of a part.
+        assert [[row["source"] for row in page.rows] for page in pages] == [[], [], ["rare"]]
+
+    @pytest.mark.parametrize(
+        ("what", "wanted"),
+        [
+            pytest.param("events", EventFilter(status="failed"), id="events"),
+            pytest.param("events", EventFilter(source=SOURCE, job_id="job"), id="events-job-and-source"),
+            pytest.param("jobs", JobFilter(source=SOURCE, job_id="job"), id="jobs-id-and-source"),
+            pytest.param("dispatches", DispatchFilter(event_id=1, handler=HANDLER), id="dispatches-event-and-handler"),
+            pytest.param("dispatches", DispatchFilter(state="pending"), id="dispatches"),
+        ],
+    )
+    def test_what_an_index_finds_is_found_at_once(self, store, monkeypatch, what, wanted):
+        monkeypatch.setattr("receiver.store.search.WINDOW", 2)
+        dispatch(store, an_event("job", Status.FAILED))
+        for number in range(4):
+            dispatch(store, an_event(f"job_{number}"), handlers=["works"])
+            store.finish(*claim(store, handler="works"), DONE)
+
+        page = getattr(store, f"list_{what}")(wanted, limit=2)
+
+        assert ([row["job"] for row in page.rows], page.next) == (["job"], None)
+
     def test_a_list_of_nothing_has_no_next_page(self, store):
         assert store.list_events(EventFilter(since=AT, until=AT), limit=1) == Page(rows=[], next=None)
 

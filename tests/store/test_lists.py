@@ -126,6 +126,71 @@ def test_a_list_is_found_by_an_index(plan_of, ask, wanted, found):
     assert not [step for step in steps if step.startswith("SCAN") and " USING " not in step and step != "SCAN known"]
 
 
+@pytest.mark.parametrize(
+    ("ask", "wanted", "found"),
+    [
+        pytest.param(
+            lists.events,
+            EventFilter(status="failed", text="a"),
+            "events USING COVERING INDEX events_not_succeeded (status=? AND id<?)",
+            id="events-failed",
+        ),
+        pytest.param(
+            lists.events,
+            EventFilter(state="dead", text="a"),
+            "dispatches USING INDEX dispatches_dead",
+            id="events-dead",
+        ),
+        pytest.param(
+            lists.events,
+            EventFilter(state="running", text="a"),
+            "dispatches USING INDEX dispatches_unfinished",
+            id="events-running",
+        ),
+        pytest.param(
+            lists.deliveries,
+            DeliveryFilter(verdict="hint", source="a"),
+            "deliveries USING COVERING INDEX deliveries_not_recorded (verdict=? AND id<?)",
+            id="deliveries",
+        ),
+        pytest.param(
+            lists.jobs,
+            JobFilter(open=True, kind="a"),
+            "jobs USING INDEX jobs_open (id<?)",
+            id="jobs-open",
+        ),
+        pytest.param(
+            lists.jobs,
+            JobFilter(status="lost", kind="a"),
+            "jobs USING COVERING INDEX jobs_unsuccessful (status=? AND id<?)",
+            id="jobs-lost",
+        ),
+        pytest.param(
+            lists.dispatches,
+            DispatchFilter(replay_id="a", error="a"),
+            "dispatches USING COVERING INDEX dispatches_replayed (replay_id=?)",
+            id="dispatches-replay",
+        ),
+        pytest.param(
+            lists.dispatches,
+            DispatchFilter(state="dead", error="a"),
+            "dispatches USING INDEX dispatches_dead (id<?)",
+            id="dispatches-dead",
+        ),
+        pytest.param(
+            lists.dispatches,
+            DispatchFilter(state="pending", error="a"),
+            "dispatches USING INDEX dispatches_unfinished",
+            id="dispatches-pending",
+        ),
+    ],
+)
+def test_how_many_rows_an_index_finds_is_told_by_it(plan_of, ask, wanted, found):
+    *_, steps, _ = plan_of(ask, wanted)
+
+    assert [step for step in steps if found in step], steps
+
+
 @pytest.mark.parametrize("ask", [lists.events, lists.deliveries, lists.refusals, lists.jobs, lists.dispatches])
 def test_where_a_list_begins_and_ends_is_found_without_looking_at_its_rows(plan_of, ask):
     filters = {lists.events: EventFilter, lists.deliveries: DeliveryFilter, lists.refusals: RefusalFilter}

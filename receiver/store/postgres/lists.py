@@ -3,7 +3,8 @@
 Text is not looked for in what is sealed, which begins with `gAAAA`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -21,50 +22,93 @@ from receiver.store.base import (
     Verdict,
 )
 from receiver.store.rows import filter_values, page_of, selection_values
-from receiver.store.search import ABOVE_ALL, Ids, span
+from receiver.store.search import ABOVE_ALL, Ids, NextAfter, asks_besides, each_id, span
 
 Read = Callable[[LiteralString, Mapping[str, Any]], list[dict[str, Any]]]
 
+_Index = tuple[Collection[str], LiteralString]
+
 _UNSETTLED = (State.PENDING, State.RUNNING, State.DEAD)
+_UNFINISHED = (Status.QUEUED, Status.RUNNING)
 
 
 def events(read: Read, wanted: EventFilter, limit: int, before: int | None) -> Page:
+    statement = EVENTS_OF_STATE if wanted.state in _UNSETTLED else EVENTS
     ids = _ids(read, "events", "recorded_at", before)
+    return _page(read, statement, wanted, ids, limit, index=_events_index(wanted))
+
+
+def _events_index(wanted: EventFilter) -> _Index | None:
+    if wanted.job_id is not None:
+        return OF_LITTLE
     if wanted.state in _UNSETTLED:
-        return _page(read, EVENTS_OF_STATE, wanted, ids, limit, indexed=True)
-    indexed = wanted.job_id is not None or wanted.status not in (None, Status.SUCCEEDED)
-    return _page(read, EVENTS, wanted, ids, limit, indexed=indexed)
+        return EVENTS_BY_STATE
+    return EVENTS_BY_STATUS if wanted.status not in (None, Status.SUCCEEDED) else None
 
 
 def deliveries(read: Read, wanted: DeliveryFilter, limit: int, before: int | None) -> Page:
-    indexed = wanted.verdict not in (None, Verdict.RECORDED)
-    return _page(read, DELIVERIES, wanted, _ids(read, "deliveries", "received_at", before), limit, indexed=indexed)
+    index = DELIVERIES_BY_VERDICT if wanted.verdict not in (None, Verdict.RECORDED) else None
+    return _page(read, DELIVERIES, wanted, _ids(read, "deliveries", "received_at", before), limit, index=index)
 
 
 def refusals(read: Read, wanted: RefusalFilter, limit: int, before: int | None) -> Page:
-    # There are few.
-    return _page(read, REFUSALS, wanted, _ids(read, "quarantine", "received_at", before), limit, indexed=True)
+    return _page(read, REFUSALS, wanted, _ids(read, "quarantine", "received_at", before), limit, index=OF_LITTLE)
 
 
 def jobs(read: Read, wanted: JobFilter, limit: int, before: int | None) -> Page:
-    # An open job has one of these statuses, too.
-    rare = wanted.open or wanted.overdue or wanted.status not in (None, Status.SUCCEEDED)
-    indexed = rare or wanted.job_id is not None
-    return _page(read, JOBS, wanted, _ids(read, "jobs", "created_at", before), limit, indexed=indexed)
+    # An index has those that are open, none those with one of their statuses.
+    asked = replace(wanted, open=True) if wanted.status in _UNFINISHED else wanted
+    return _page(read, JOBS, asked, _ids(read, "jobs", "created_at", before), limit, index=_jobs_index(asked))
+
+
+def _jobs_index(wanted: JobFilter) -> _Index | None:
+    if wanted.job_id is not None:
+        return OF_LITTLE
+    if wanted.open or wanted.overdue:
+        return JOBS_OPEN
+    return JOBS_BY_STATUS if wanted.status not in (None, Status.SUCCEEDED) else None
 
 
 def dispatches(read: Read, wanted: DispatchFilter, limit: int, before: int | None) -> Page:
-    indexed = wanted.event_id is not None or wanted.replay_id is not None or wanted.state in _UNSETTLED
-    return _page(read, DISPATCHES, wanted, _ids(read, "dispatches", "created_at", before), limit, indexed=indexed)
+    ids = _ids(read, "dispatches", "created_at", before)
+    return _page(read, DISPATCHES, wanted, ids, limit, index=_dispatches_index(wanted))
 
 
-def _page(read: Read, statement: LiteralString, wanted: Filter, ids: Ids, limit: int, *, indexed: bool) -> Page:
+def _dispatches_index(wanted: DispatchFilter) -> _Index | None:
+    if wanted.event_id is not None:
+        return OF_LITTLE
+    if wanted.replay_id is not None:
+        return DISPATCHES_BY_REPLAY
+    return DISPATCHES_BY_STATE if wanted.state in _UNSETTLED else None
+
+
+def _page(read: Read, statement: LiteralString, wanted: Filter, ids: Ids, limit: int, *, index: _Index | None) -> Page:
     values = filter_values(wanted)
     if isinstance(wanted, EventFilter):
         values["type"] = like(wanted.type)
-    searched = span(ids, since=getattr(wanted, "since", None), until=getattr(wanted, "until", None), indexed=indexed)
+    searched = span(
+        ids,
+        since=getattr(wanted, "since", None),
+        until=getattr(wanted, "until", None),
+        next_after=_next_after(read, index, values),
+    )
     asked = {"before": searched.before, "floor": searched.floor, "limit": limit + 1}
     return page_of(read(statement, values | asked), limit, searched)
+
+
+def _next_after(read: Read, index: _Index | None, values: Mapping[str, Any]) -> NextAfter | None:
+    """What is gone through for a page; None if what an index finds is all that is wanted, or is little."""
+    if index is None:
+        return each_id
+    columns, statement = index
+    if index is OF_LITTLE or not asks_besides(values, columns):
+        return None
+
+    def next_after(count: int, before: int) -> int | None:
+        rows = read(statement, {**values, "count": count, "before": before})
+        return rows[0]["id"] if rows else None
+
+    return next_after
 
 
 def _ids(read: Read, table: LiteralString, column: LiteralString, before: int | None) -> Ids:
@@ -166,7 +210,7 @@ JOBS: LiteralString = """
     WHERE id < %(before)s AND id >= %(floor)s
         AND (%(source)s::text IS NULL OR source = %(source)s) AND (%(job_id)s::text IS NULL OR job_id = %(job_id)s)
         AND (%(status)s::text IS NULL OR status = %(status)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
-        AND (NOT %(open)s OR finished_at IS NULL)
+        AND (NOT %(open)s OR next_poll_at IS NOT NULL)
         AND (NOT %(overdue)s OR next_poll_at <= statement_timestamp())
     ORDER BY id DESC LIMIT %(limit)s
     """
@@ -202,6 +246,67 @@ ATTEMPTS: LiteralString = """
     SELECT number, outcome, started_at, ended_at, worker, error FROM attempts
     WHERE dispatch_id = %(dispatch_id)s ORDER BY id
     """
+
+# The columns by which an index finds rows, and what goes through their ids, newest first.
+
+OF_LITTLE: _Index = ((), "")
+"""Finds so few rows that all of them may be looked at."""
+
+EVENTS_BY_STATE: _Index = (
+    ["state"],
+    """
+    SELECT event_id AS id FROM dispatches WHERE state = %(state)s AND event_id < %(before)s
+    ORDER BY event_id DESC LIMIT 1 OFFSET %(count)s
+    """,
+)
+
+EVENTS_BY_STATUS: _Index = (
+    ["status"],
+    """
+    SELECT id FROM events WHERE status = %(status)s AND id < %(before)s
+    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
+    """,
+)
+
+DELIVERIES_BY_VERDICT: _Index = (
+    ["verdict"],
+    """
+    SELECT id FROM deliveries WHERE verdict = %(verdict)s AND id < %(before)s
+    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
+    """,
+)
+
+JOBS_OPEN: _Index = (
+    ["open", "overdue", "status"],
+    """
+    SELECT id FROM jobs WHERE next_poll_at IS NOT NULL AND id < %(before)s
+    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
+    """,
+)
+
+JOBS_BY_STATUS: _Index = (
+    ["status"],
+    """
+    SELECT id FROM jobs WHERE status = %(status)s AND id < %(before)s
+    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
+    """,
+)
+
+DISPATCHES_BY_REPLAY: _Index = (
+    ["replay_id", "state"],
+    """
+    SELECT id FROM dispatches WHERE replay_id = %(replay_id)s AND id < %(before)s
+    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
+    """,
+)
+
+DISPATCHES_BY_STATE: _Index = (
+    ["state"],
+    """
+    SELECT id FROM dispatches WHERE state = %(state)s AND id < %(before)s
+    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
+    """,
+)
 
 SELECTED_EVENTS: LiteralString = """
     SELECT * FROM events

@@ -23,7 +23,7 @@ from receiver.store.base import (
     Verdict,
 )
 from receiver.store.rows import filter_values, page_of
-from receiver.store.search import ABOVE_ALL, Ids, span
+from receiver.store.search import ABOVE_ALL, Ids, NextAfter, asks_besides, each_id, span
 
 Read = Callable[[str, Mapping[str, Any]], list[sqlite3.Row]]
 
@@ -32,9 +32,7 @@ _UNSUCCESSFUL = (Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.LOST)
 
 
 def events(read: Read, wanted: EventFilter, limit: int, before: int | None) -> Page:
-    statement = _events_statement(wanted)
-    ids = _ids(read, "events", "recorded_at", before)
-    return _page(read, statement, wanted, ids, limit, indexed=statement is not EVENTS)
+    return _page(read, _events_statement(wanted), wanted, _ids(read, "events", "recorded_at", before), limit)
 
 
 def _events_statement(wanted: EventFilter) -> str:
@@ -51,19 +49,15 @@ def _events_statement(wanted: EventFilter) -> str:
 
 def deliveries(read: Read, wanted: DeliveryFilter, limit: int, before: int | None) -> Page:
     statement = DELIVERIES if wanted.verdict in (None, Verdict.RECORDED) else DELIVERIES_OF_VERDICT
-    ids = _ids(read, "deliveries", "received_at", before)
-    return _page(read, statement, wanted, ids, limit, indexed=statement is not DELIVERIES)
+    return _page(read, statement, wanted, _ids(read, "deliveries", "received_at", before), limit)
 
 
 def refusals(read: Read, wanted: RefusalFilter, limit: int, before: int | None) -> Page:
-    # There are few.
-    return _page(read, REFUSALS, wanted, _ids(read, "quarantine", "received_at", before), limit, indexed=True)
+    return _page(read, REFUSALS, wanted, _ids(read, "quarantine", "received_at", before), limit)
 
 
 def jobs(read: Read, wanted: JobFilter, limit: int, before: int | None) -> Page:
-    statement = _jobs_statement(wanted)
-    ids = _ids(read, "jobs", "created_at", before)
-    return _page(read, statement, wanted, ids, limit, indexed=statement is not JOBS)
+    return _page(read, _jobs_statement(wanted), wanted, _ids(read, "jobs", "created_at", before), limit)
 
 
 def _jobs_statement(wanted: JobFilter) -> str:
@@ -77,9 +71,7 @@ def _jobs_statement(wanted: JobFilter) -> str:
 
 
 def dispatches(read: Read, wanted: DispatchFilter, limit: int, before: int | None) -> Page:
-    statement = _dispatches_statement(wanted)
-    ids = _ids(read, "dispatches", "created_at", before)
-    return _page(read, statement, wanted, ids, limit, indexed=statement is not DISPATCHES)
+    return _page(read, _dispatches_statement(wanted), wanted, _ids(read, "dispatches", "created_at", before), limit)
 
 
 def _dispatches_statement(wanted: DispatchFilter) -> str:
@@ -94,11 +86,33 @@ def _dispatches_statement(wanted: DispatchFilter) -> str:
     return DISPATCHES
 
 
-def _page(read: Read, statement: str, wanted: Filter, ids: Ids, limit: int, *, indexed: bool) -> Page:
+def _page(read: Read, statement: str, wanted: Filter, ids: Ids, limit: int) -> Page:
     values = filter_values(wanted)
-    searched = span(ids, since=getattr(wanted, "since", None), until=getattr(wanted, "until", None), indexed=indexed)
+    searched = span(
+        ids,
+        since=getattr(wanted, "since", None),
+        until=getattr(wanted, "until", None),
+        next_after=_next_after(read, statement, values),
+    )
     asked = {"before": searched.before, "floor": searched.floor, "limit": limit + 1}
     return page_of([dict(row) for row in read(statement, values | asked)], limit, searched)
+
+
+def _next_after(read: Read, statement: str, values: Mapping[str, Any]) -> NextAfter | None:
+    """What is gone through for a statement; None if what it finds by an index is all that is wanted, or is little."""
+    if statement in _OF_LITTLE:
+        return None
+    if statement not in _INDEXED:
+        return each_id
+    columns, ids = _INDEXED[statement]
+    if not asks_besides(values, columns):
+        return None
+
+    def next_after(count: int, before: int) -> int | None:
+        rows = read(ids, {**values, "count": count, "before": before})
+        return rows[0]["id"] if rows else None
+
+    return next_after
 
 
 def _ids(read: Read, table: str, column: str, before: int | None) -> Ids:
@@ -377,3 +391,81 @@ ATTEMPTS = """
     SELECT number, outcome, started_at, ended_at, worker, error FROM attempts
     WHERE dispatch_id = :dispatch_id ORDER BY id
     """
+
+_OF_LITTLE = (EVENTS_OF_JOB, REFUSALS, JOBS_OF_ID, DISPATCHES_OF_EVENT)
+
+_INDEXED: Mapping[str, tuple[frozenset[str], str]] = {
+    EVENTS_OF_STATUS: (
+        frozenset(["status"]),
+        """
+        SELECT id FROM events INDEXED BY events_not_succeeded
+        WHERE status = :status AND status <> 'succeeded' AND id < :before
+        ORDER BY id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    EVENTS_OF_DEAD: (
+        frozenset(["state"]),
+        """
+        SELECT event_id AS id FROM dispatches INDEXED BY dispatches_dead
+        WHERE state = 'dead' AND event_id < :before
+        ORDER BY event_id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    EVENTS_OF_UNFINISHED: (
+        frozenset(["state"]),
+        """
+        SELECT event_id AS id FROM dispatches INDEXED BY dispatches_unfinished
+        WHERE state IN ('pending', 'running') AND state = :state AND event_id < :before
+        ORDER BY event_id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    DELIVERIES_OF_VERDICT: (
+        frozenset(["verdict"]),
+        """
+        SELECT id FROM deliveries INDEXED BY deliveries_not_recorded
+        WHERE verdict = :verdict AND verdict <> 'recorded' AND id < :before
+        ORDER BY id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    OPEN_JOBS: (
+        frozenset(["open", "overdue", "status"]),
+        """
+        SELECT id FROM jobs INDEXED BY jobs_open
+        WHERE next_poll_at IS NOT NULL AND id < :before
+        ORDER BY id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    JOBS_OF_STATUS: (
+        frozenset(["status"]),
+        """
+        SELECT id FROM jobs INDEXED BY jobs_unsuccessful
+        WHERE status = :status AND status IN ('failed', 'cancelled', 'expired', 'lost') AND id < :before
+        ORDER BY id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    DISPATCHES_OF_REPLAY: (
+        frozenset(["replay_id", "state"]),
+        """
+        SELECT id FROM dispatches INDEXED BY dispatches_replayed
+        WHERE replay_id = :replay_id AND id < :before
+        ORDER BY id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    DEAD_DISPATCHES: (
+        frozenset(["state"]),
+        """
+        SELECT id FROM dispatches INDEXED BY dispatches_dead
+        WHERE state = 'dead' AND id < :before
+        ORDER BY id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+    UNFINISHED_DISPATCHES: (
+        frozenset(["state"]),
+        """
+        SELECT id FROM dispatches INDEXED BY dispatches_unfinished
+        WHERE state IN ('pending', 'running') AND state = :state AND id < :before
+        ORDER BY id DESC LIMIT 1 OFFSET :count
+        """,
+    ),
+}
+"""The columns by which a statement's index finds rows, and what goes through their ids, newest first."""
