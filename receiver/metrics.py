@@ -74,7 +74,7 @@ EVENTS = Metric(
     "receiver_events_total",
     Type.COUNTER,
     ("source", "type", "status", "via"),
-    f'New events. After {_MOST_TYPES} types of a source, the others count as "other".',
+    f'New events. After {_MOST_TYPES} types of a source in one process, the others count as "other".',
 )
 TURNED_AWAY = Metric(
     "receiver_hints_turned_away_total", Type.COUNTER, ("source",), "Jobs of hints for which there was no room."
@@ -131,9 +131,14 @@ OVERDUE_SECONDS = Metric(
     "receiver_oldest_due_dispatch_seconds",
     Type.GAUGE,
     ("handler",),
-    "For how long the oldest pending one has been due; left out while the handler is paused.",
+    "For how long the oldest pending one has been due; left out where the handler is switched off or paused.",
 )
-PARKED = Metric("receiver_handler_parked", Type.GAUGE, ("handler",), "1 for each handler that is parked.")
+PARKED = Metric(
+    "receiver_handler_parked",
+    Type.GAUGE,
+    ("handler",),
+    "1 while the handler is parked, else 0; left out where it is switched off.",
+)
 JOBS_OPEN = Metric("receiver_jobs_open", Type.GAUGE, ("source",), "Jobs that have not ended.")
 JOBS_OVERDUE = Metric("receiver_jobs_overdue", Type.GAUGE, ("source",), "Open jobs whose poll is due.")
 JOB_SECONDS = Metric(

@@ -24,8 +24,9 @@ from receiver.store.base import Row
 def doctor(offline: bool, as_json: bool) -> None:
     """Say what is wrong, and what to do about it.
 
-    Looks at the configuration, the secrets, the store and its disk, the clock, the credentials, and at what waits, is
-    dead or was refused. Exit status 1 if anything is wrong; what is only odd does not count.
+    Looks at the configuration, the secrets, the store and its disk, the workers that run something, the reconcile loop,
+    the credentials and, where a provider was asked, its clock, and at what waits, is dead or was refused. Exit status 1
+    if anything is wrong; what is only odd does not count.
     """
     found = list(_findings(offline=offline))
     if as_json:
