@@ -16,7 +16,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from receiver import executor, logs, plugins
+from receiver import executor, logs, plugins, tracing
 from receiver.config import load
 from receiver.models import Claim
 from receiver.outbound import HandlerClient
@@ -33,13 +33,14 @@ def attempt(claim: Claim, handler: Handler, *, config: Path | None) -> Outcome:
 
     At the end of the handler's time the process, and all it has started, are killed.
     """
+    given = pickle.dumps((claim, tracing.traceparent()))
     with tempfile.TemporaryFile() as told:
         command = [sys.executable, "-m", "receiver.isolation", str(config or ""), str(told.fileno())]
         with subprocess.Popen(  # noqa: S603 - ourselves
             command, stdin=subprocess.PIPE, pass_fds=[told.fileno()], start_new_session=True
         ) as process:
             try:
-                process.communicate(pickle.dumps(claim), timeout=handler.timeout.total_seconds())
+                process.communicate(given, timeout=handler.timeout.total_seconds())
             except subprocess.TimeoutExpired:
                 return executor.overran(claim, handler)
             finally:
@@ -57,7 +58,9 @@ def main(config_file: str, descriptor: str) -> None:
     """What the other process does."""
     # A worker that dies takes its handlers along: another will run the dispatch again.
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    claim: Claim = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from the worker that started us
+    claim: Claim
+    claim, step = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from the worker that started us
+    tracing.go_on(step)
     config = load(config_file or None)
     logs.configure(config.log_format)
     [handler] = [handler for handler in plugins.handlers(config) if handler.name == claim.handler]

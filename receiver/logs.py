@@ -22,8 +22,6 @@ _log = logging.getLogger("receiver")
 # What a record has besides the facts given to it as `extra`.
 _ITS_OWN = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime"])
 _WIDTH = 28
-_said: dict[str, int] = {}
-"""In which minute it was last said of a source that its hints are turned away."""
 _MOST_LINES = 60
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _request: ContextVar[str | None] = ContextVar("request", default=None)
@@ -148,6 +146,11 @@ def _refused_besides(kind: tuple[str | None, str], count: int) -> None:
     _log.warning("more deliveries refused", extra={"source": source, "reason": reason, "count": count})
 
 
+def _hints_besides(kind: tuple[str | None, str], count: int) -> None:
+    source, _ = kind
+    _log.warning("hints of more deliveries are turned away", extra={"source": source, "count": count})
+
+
 class Flood:
     """Lets some lines of each kind through in a span of time, and at its end tells how many there were besides."""
 
@@ -183,13 +186,13 @@ class Flood:
 _refusals = Flood(_MOST_LINES, _refused_besides)
 _taken_in = Flood(_MOST_LINES, _taken_in_besides)
 _outages = Flood(_MOST_LINES, _outage_besides)
+# What to do about them is the same for all.
+_hints = Flood(1, _hints_besides)
 
 
 def _hints_turned_away(source: str, *, count: int) -> None:
-    # There are as many as somebody cares to forge: one line in a minute says it.
-    minute = int(time.monotonic() // 60)
-    if _said.get(source) != minute:
-        _said[source] = minute
+    # There are as many as somebody cares to forge.
+    if _hints.allows((source, "hints turned away")):
         _log.warning(
             "hints are turned away: too many jobs are only hinted at; see quarantine.max_count",
             extra={"source": source},

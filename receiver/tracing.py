@@ -5,7 +5,7 @@ Its own variables configure it (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAM
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NOTHING: AbstractContextManager[None] = nullcontext()
 _tracer: Any = None
+_given: str | None = None
 
 
 def configure() -> None:
@@ -53,10 +54,28 @@ def span(
     return _NOTHING if _tracer is None else _span(name, parent, since, attributes)
 
 
+def tell(*, failed: bool = False, **attributes: str | int | None) -> None:
+    """Say more of the step that is being done, and whether it failed."""
+    if _tracer is None:
+        return
+    from opentelemetry.trace import StatusCode, get_current_span
+
+    step = get_current_span()
+    step.set_attributes(_named(attributes))
+    if failed:
+        step.set_status(StatusCode.ERROR)
+
+
+def go_on(step: str | None) -> None:
+    """Have this process do a step that another one traces, which `traceparent` names there."""
+    global _given
+    _given = step
+
+
 def traceparent() -> str | None:
     """The step that is being done, as the header `traceparent` names it; None if nothing is traced."""
     if _tracer is None:
-        return None
+        return _given
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     carrier: dict[str, str] = {}
@@ -69,19 +88,26 @@ def _span(
     name: str, parent: str | None, since: datetime | None, attributes: dict[str, str | int | None]
 ) -> Iterator[None]:
     from opentelemetry.context import Context
+    from opentelemetry.trace import StatusCode
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     carrier = {"traceparent": parent} if parent is not None else {}
     with _tracer.start_as_current_span(
         name,
         context=TraceContextTextMapPropagator().extract(carrier, Context()),
-        attributes={f"receiver.{key}": value for key, value in attributes.items() if value is not None},
+        attributes=_named(attributes),
         start_time=int(since.timestamp() * 1e9) if since is not None else None,
         # What an exception says may hold what is nobody's business.
         record_exception=False,
+        set_status_on_exception=False,
     ) as begun:
         try:
             yield
         except Exception as error:
             begun.set_attribute("error.type", type(error).__name__)
+            begun.set_status(StatusCode.ERROR)
             raise
+
+
+def _named(attributes: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    return {f"receiver.{key}": value for key, value in attributes.items() if value is not None}

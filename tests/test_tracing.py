@@ -12,6 +12,7 @@ from receiver import tracing
 from receiver.sandbox import signed, webhook_body
 from tests.running import SECRET, Running
 from tests.scripted import Answer, Scripted, always
+from tests.trouble import child, said
 from tests.watch import eventually
 
 HANDLER = """
@@ -34,6 +35,35 @@ def call(event, context):
 """
 
 
+PRIVATE = "not-for-anybody"
+
+FAILING = f"""
+from receiver import Router
+
+router = Router()
+
+
+@router.on()
+def fail(event):
+    raise ValueError("{PRIVATE}")
+"""
+
+RAISES = f"""
+import sys
+from receiver import tracing
+
+tracing.configure()
+try:
+    with tracing.span("delivery"):
+        raise ValueError("{PRIVATE}")
+except ValueError:
+    print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+NOTHING_SAID, FAILED = (0, ""), (2, "")
+
+
 @dataclass(frozen=True)
 class Span:
     """One step, as a collector gets it."""
@@ -43,6 +73,8 @@ class Span:
     id: str
     parent_id: str
     attributes: dict
+    status: tuple[int, str]
+    """Its code, and what it says."""
 
 
 @pytest.fixture
@@ -64,6 +96,7 @@ def spans(collector):
                 id=span.span_id.hex(),
                 parent_id=span.parent_span_id.hex(),
                 attributes={pair.key: pair.value.string_value or pair.value.int_value for pair in span.attributes},
+                status=(span.status.code, span.status.message),
             )
             for resource in request.resource_spans
             for scope in resource.scope_spans
@@ -73,12 +106,17 @@ def spans(collector):
 
 
 @pytest.fixture
-def traced(tmp_path, collector, monkeypatch):
-    """A receiver that has traced one delivery and the attempts of its handler."""
+def exporting(collector, monkeypatch):
+    """Processes that are started trace what they do."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+
+
+@pytest.fixture(params=["", "isolated = true"], ids=["in-the-worker", "isolated"])
+def traced(tmp_path, collector, exporting, request):
+    """A receiver that has traced one delivery and the attempts of its handler."""
     (tmp_path / "calling.py").write_text(HANDLER % collector.url)
-    running = Running(tmp_path, '[handlers.calling]\npath = "calling.py"')
+    running = Running(tmp_path, f'[handlers.calling]\npath = "calling.py"\n{request.param}')
     with running.serving():
         post(running)
         eventually(
@@ -104,6 +142,10 @@ def test_one_trace_leads_from_the_delivery_to_the_last_attempt(traced, collector
     assert {span.trace_id for span in attempts} == {delivery.trace_id}
     assert {span.parent_id for span in attempts} == {delivery.id}
     assert (delivery.parent_id, delivery.attributes["receiver.source"]) == ("", "creativeai")
+    assert {(span.attributes["receiver.outcome"], span.status) for span in attempts} == {
+        ("snooze", NOTHING_SAID),
+        ("done", NOTHING_SAID),
+    }
 
 
 def test_handlers_and_whom_they_call_are_told_where_they_are(traced, collector, tmp_path):
@@ -112,6 +154,26 @@ def test_handlers_and_whom_they_call_are_told_where_they_are(traced, collector, 
 
     assert set(seen(tmp_path)) == called
     assert {tuple(traceparent.split("-")[1:3]) for traceparent in called} == attempts
+
+
+def test_an_attempt_that_failed_says_so_and_not_why(tmp_path, collector, exporting):
+    (tmp_path / "failing.py").write_text(FAILING)
+    running = Running(tmp_path, '[handlers.failing]\npath = "failing.py"\nmax_attempts = 1')
+
+    with running.serving():
+        post(running)
+        [attempt] = eventually(lambda: [span for span in spans(collector) if span.name == "attempt"], within=30)
+
+    assert (attempt.attributes["receiver.outcome"], attempt.status) == ("dead", FAILED)
+
+
+def test_what_an_exception_says_does_not_leave(collector, exporting):
+    with child(RAISES) as process:
+        said(process, "ready")
+        [span] = eventually(lambda: spans(collector))
+
+    assert (span.attributes["error.type"], span.status) == ("ValueError", FAILED)
+    assert not [asked for asked in collector.asked if PRIVATE.encode() in asked.body]
 
 
 def test_without_the_variables_nothing_is_traced(tmp_path, collector):

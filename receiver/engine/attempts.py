@@ -12,7 +12,7 @@ from receiver.errors import StoreUnavailable
 from receiver.inbox import Source
 from receiver.models import Claim, Event, State
 from receiver.outbound import HandlerClient
-from receiver.outcomes import Outcome
+from receiver.outcomes import Decision, Outcome
 from receiver.refresh import refresher
 from receiver.routing import Handler
 from receiver.signals import announce
@@ -82,7 +82,10 @@ class Attempts:
         with tracing.span(
             "attempt", parent=claim.event.traceparent, handler=claim.handler, dispatch=claim.id, attempt=claim.attempt
         ):
-            return self._made(claim, handler)
+            outcome = self._made(claim, handler)
+            dead = outcome.decision is Decision.DEAD
+            tracing.tell(outcome=str(outcome.decision), failed=outcome.failed or dead)
+            return outcome
 
     def _made(self, claim: Claim, handler: Handler) -> Outcome:
         try:
