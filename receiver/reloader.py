@@ -30,7 +30,7 @@ class Reloader:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """End the process and return from `run`. May be called by a signal handler."""
+        """End the process and return from `run`. Any thread may call it."""
         self._stop.set()
 
     def run(self) -> None:

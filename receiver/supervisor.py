@@ -64,7 +64,7 @@ class Supervisor:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Stop everything and return from `run`. May be called by a signal handler."""
+        """Stop everything and return from `run`. Any thread may call it."""
         self._stop.set()
 
     def run(self) -> None:
@@ -91,7 +91,7 @@ class Supervisor:
             command, env=self._environment, start_new_session=True, preexec_fn=_die_with_parent
         )
         if name in self._background:
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
         return process
 
     def _tend(self, child: _Child, *, starting: bool) -> None:

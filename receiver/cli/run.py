@@ -2,10 +2,9 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import chdir
 from dataclasses import asdict
 from datetime import timedelta
@@ -26,6 +25,7 @@ from receiver.cli.common import (
     opened_store,
     print_rows,
 )
+from receiver.cli.stopping import on_stop
 from receiver.config import Config, pointing_to
 from receiver.discover import Discovery, discover
 from receiver.engine import open_engine
@@ -74,7 +74,7 @@ def serve() -> None:
             vital=["web"],
             background=["worker", "reconcile"],
         )
-        _on_stop(supervisor.stop)
+        on_stop(supervisor.stop)
         supervisor.run()
 
 
@@ -119,7 +119,7 @@ def work(reload: bool) -> None:
         engine = open_engine(config, store, plugins.handlers(config), plugins.sources(config))
         if config.engine == "celery":
             click.echo("handlers run on Celery: celery -A receiver.engine.celery worker", err=True)
-        _on_stop(engine.stop)
+        on_stop(engine.stop)
         if not engine.run():
             # `serve` or the service manager starts another.
             raise SystemExit(1)
@@ -230,7 +230,7 @@ def _work_anew(config: Config) -> None:
         drain=config.worker.drain.total_seconds(),
         changed=lambda file: click.echo(f"{file} has changed; starting anew", err=True),
     )
-    _on_stop(reloader.stop)
+    on_stop(reloader.stop)
     reloader.run()
 
 
@@ -241,11 +241,6 @@ def _this(*arguments: str) -> list[str]:
 def _environment() -> dict[str, str]:
     file = config_file()
     return {**os.environ, **({"RECEIVER_CONFIG": str(Path(file).resolve())} if file else {})}
-
-
-def _on_stop(stop: Callable[[], None]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop())
 
 
 def _reconcile_until_stopped(
@@ -259,7 +254,7 @@ def _reconcile_until_stopped(
     as_json: bool,
 ) -> None:
     """Pass after pass, each source at its own pace: one whose provider is slow holds up no other."""
-    _on_stop(stopped.set)
+    on_stop(stopped.set)
     alarmed = (store, plugins.sources(config), config.handlers, config.alerts, stopped)
     threads = [
         threading.Thread(target=prune_now_and_then, args=(store, config.retention, stopped), name="prune"),

@@ -1,6 +1,5 @@
 """The command that stands in for the providers."""
 
-import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
+from receiver.cli.stopping import on_stop
 from receiver.sandbox import Asked, Conditions, Posted, Sandbox
 from receiver.units import Duration, RequestBudget
 
@@ -73,8 +73,7 @@ def sandbox(port: int, secret: str, api_key: str, **conditions: Any) -> None:
         raise click.UsageError(str(error)) from error
     with Sandbox(chosen, secret=secret, api_key=api_key, port=port, tell=_tell) as served:
         stopped = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopped.set())
+        on_stop(stopped.set)
         click.echo(served.tables())
         stopped.wait()
 

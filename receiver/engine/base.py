@@ -16,7 +16,7 @@ class Engine(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Take no more work, let what runs finish, and return from `run`. May be called by a signal handler."""
+        """Take no more work, let what runs finish, and return from `run`. Any thread may call it."""
 
     @abstractmethod
     def health(self) -> str | None:

@@ -123,7 +123,7 @@ class Feeder(Engine):
         return None
 
     def stop(self) -> None:
-        """Return from `run`; the workers go on with what is in the queues. May be called by a signal handler."""
+        """Return from `run`; the workers go on with what is in the queues. Any thread may call it."""
         self._stop.set()
         self._store.wake()
 

@@ -144,7 +144,7 @@ class LocalEngine(Engine):
         return None
 
     def stop(self) -> None:
-        """Take no more work, let what runs finish, and return from `run`. May be called by a signal handler."""
+        """Take no more work, let what runs finish, and return from `run`. Any thread may call it."""
         self._stop.set()
         self._store.wake()
 
