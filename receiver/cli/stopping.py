@@ -9,8 +9,8 @@ from queue import SimpleQueue
 def on_stop(stop: Callable[[], None]) -> None:
     """Call `stop` whenever SIGTERM or SIGINT comes.
 
-    In a thread of its own: a handler interrupts the main thread wherever that is, and if that is in the middle of waiting
-    for an event, to set the event would be to wait for itself for ever.
+    In a thread of its own: a handler interrupts the main thread wherever that is. In the middle of its waiting for an
+    event, to set the event would be to wait for itself for ever.
     """
     asked = SimpleQueue[None]()
 
