@@ -1,10 +1,12 @@
 """How far back a list looks: what no index finds is searched for in a part of the table, or of an index, at a time."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+_S = TypeVar("_S", bound=str)
 
 WINDOW = 10_000
 """So many rows are looked at for one page, where no index says which are wanted."""
@@ -59,6 +61,16 @@ def asks_besides(values: Mapping[str, Any], columns: Collection[str]) -> bool:
     """Whether a filter with these values asks for more than the columns of an index, and for times, which ids tell."""
     asked = {name for name, value in values.items() if value is not None and value is not False}
     return not asked <= {*columns, "since", "until"}
+
+
+def through(read: Callable[[_S, Mapping[str, Any]], Sequence[Any]], ids: _S, values: Mapping[str, Any]) -> NextAfter:
+    """Goes through the rows that a statement finds with these values, and a `count` and `before`."""
+
+    def next_after(count: int, before: int) -> int | None:
+        rows = read(ids, {**values, "count": count, "before": before})
+        return rows[0]["id"] if rows else None
+
+    return next_after
 
 
 def each_id(count: int, before: int) -> int:

@@ -130,6 +130,14 @@ def incomplete(*events: Event) -> Record:
     return replace(a_hint(*events), trust=Trust.SIGNED, verdict=Verdict.INCOMPLETE)
 
 
+def pages_of_one(listed: Callable[..., Page], wanted: object) -> list[Page]:
+    """All pages of a list, with one row on each at most."""
+    pages = [listed(wanted, limit=1)]
+    while (following := pages[-1].next) is not None:
+        pages.append(listed(wanted, limit=1, before=following))
+    return pages
+
+
 def unreadable(body: bytes = b"<html>") -> Record:
     """A genuine delivery that nobody understands."""
     return Record(
@@ -2817,11 +2825,8 @@ class StoreContract:
         dispatch(store, an_event("job", source="rare"))
         for number in range(4):
             dispatch(store, an_event(f"job_{number}"))
-        ask = getattr(store, f"list_{what}")
 
-        pages = [ask(wanted, limit=1)]
-        while pages[-1].next is not None:
-            pages.append(ask(wanted, limit=1, before=pages[-1].next))
+        pages = pages_of_one(getattr(store, f"list_{what}"), wanted)
 
         assert [[row["source"] for row in page.rows] for page in pages] == [[], [], ["rare"]]
 
@@ -2850,11 +2855,8 @@ class StoreContract:
         for number in range(4):
             dispatch(store, an_event(f"done_{number}"), handlers=["works"])
             store.finish(*claim(store, handler="works"), DONE)
-        ask = getattr(store, f"list_{what}")
 
-        pages = [ask(wanted, limit=1)]
-        while pages[-1].next is not None:
-            pages.append(ask(wanted, limit=1, before=pages[-1].next))
+        pages = pages_of_one(getattr(store, f"list_{what}"), wanted)
 
         # Rows that the index leaves out take up nothing of a part.
         assert [[row["source"] for row in page.rows] for page in pages] == [[], [], ["rare"]]

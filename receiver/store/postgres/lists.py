@@ -22,7 +22,7 @@ from receiver.store.base import (
     Verdict,
 )
 from receiver.store.rows import filter_values, page_of, selection_values
-from receiver.store.search import ABOVE_ALL, Ids, NextAfter, asks_besides, each_id, span
+from receiver.store.search import ABOVE_ALL, Ids, NextAfter, asks_besides, each_id, span, through
 
 Read = Callable[[LiteralString, Mapping[str, Any]], list[dict[str, Any]]]
 
@@ -103,12 +103,7 @@ def _next_after(read: Read, index: _Index | None, values: Mapping[str, Any]) -> 
     columns, statement = index
     if index is OF_LITTLE or not asks_besides(values, columns):
         return None
-
-    def next_after(count: int, before: int) -> int | None:
-        rows = read(statement, {**values, "count": count, "before": before})
-        return rows[0]["id"] if rows else None
-
-    return next_after
+    return through(read, statement, values)
 
 
 def _ids(read: Read, table: LiteralString, column: LiteralString, before: int | None) -> Ids:
@@ -247,66 +242,27 @@ ATTEMPTS: LiteralString = """
     WHERE dispatch_id = %(dispatch_id)s ORDER BY id
     """
 
+
+def _ids_by(table: LiteralString, condition: LiteralString, *, row_id: LiteralString = "id") -> LiteralString:
+    """The id of the next row after so many that an index finds below a cursor."""
+    return f"""
+        SELECT {row_id} AS id FROM {table} WHERE {condition} AND {row_id} < %(before)s
+        ORDER BY {row_id} DESC LIMIT 1 OFFSET %(count)s
+        """  # noqa: S608 - words of ours
+
+
 # The columns by which an index finds rows, and what goes through their ids, newest first.
 
 OF_LITTLE: _Index = ((), "")
 """Finds so few rows that all of them may be looked at."""
 
-EVENTS_BY_STATE: _Index = (
-    ["state"],
-    """
-    SELECT event_id AS id FROM dispatches WHERE state = %(state)s AND event_id < %(before)s
-    ORDER BY event_id DESC LIMIT 1 OFFSET %(count)s
-    """,
-)
-
-EVENTS_BY_STATUS: _Index = (
-    ["status"],
-    """
-    SELECT id FROM events WHERE status = %(status)s AND id < %(before)s
-    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
-    """,
-)
-
-DELIVERIES_BY_VERDICT: _Index = (
-    ["verdict"],
-    """
-    SELECT id FROM deliveries WHERE verdict = %(verdict)s AND id < %(before)s
-    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
-    """,
-)
-
-JOBS_OPEN: _Index = (
-    ["open", "overdue", "status"],
-    """
-    SELECT id FROM jobs WHERE next_poll_at IS NOT NULL AND id < %(before)s
-    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
-    """,
-)
-
-JOBS_BY_STATUS: _Index = (
-    ["status"],
-    """
-    SELECT id FROM jobs WHERE status = %(status)s AND id < %(before)s
-    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
-    """,
-)
-
-DISPATCHES_BY_REPLAY: _Index = (
-    ["replay_id", "state"],
-    """
-    SELECT id FROM dispatches WHERE replay_id = %(replay_id)s AND id < %(before)s
-    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
-    """,
-)
-
-DISPATCHES_BY_STATE: _Index = (
-    ["state"],
-    """
-    SELECT id FROM dispatches WHERE state = %(state)s AND id < %(before)s
-    ORDER BY id DESC LIMIT 1 OFFSET %(count)s
-    """,
-)
+EVENTS_BY_STATE: _Index = (["state"], _ids_by("dispatches", "state = %(state)s", row_id="event_id"))
+EVENTS_BY_STATUS: _Index = (["status"], _ids_by("events", "status = %(status)s"))
+DELIVERIES_BY_VERDICT: _Index = (["verdict"], _ids_by("deliveries", "verdict = %(verdict)s"))
+JOBS_OPEN: _Index = (["open", "overdue", "status"], _ids_by("jobs", "next_poll_at IS NOT NULL"))
+JOBS_BY_STATUS: _Index = (["status"], _ids_by("jobs", "status = %(status)s"))
+DISPATCHES_BY_REPLAY: _Index = (["replay_id", "state"], _ids_by("dispatches", "replay_id = %(replay_id)s"))
+DISPATCHES_BY_STATE: _Index = (["state"], _ids_by("dispatches", "state = %(state)s"))
 
 SELECTED_EVENTS: LiteralString = """
     SELECT * FROM events

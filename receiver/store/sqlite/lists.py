@@ -6,7 +6,7 @@ Text is not looked for in what is sealed, which begins with `gAAAA`.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from receiver.store.base import (
     Verdict,
 )
 from receiver.store.rows import filter_values, page_of
-from receiver.store.search import ABOVE_ALL, Ids, NextAfter, asks_besides, each_id, span
+from receiver.store.search import ABOVE_ALL, Ids, NextAfter, asks_besides, each_id, span, through
 
 Read = Callable[[str, Mapping[str, Any]], list[sqlite3.Row]]
 
@@ -105,14 +105,7 @@ def _next_after(read: Read, statement: str, values: Mapping[str, Any]) -> NextAf
     if statement not in _INDEXED:
         return each_id
     columns, ids = _INDEXED[statement]
-    if not asks_besides(values, columns):
-        return None
-
-    def next_after(count: int, before: int) -> int | None:
-        rows = read(ids, {**values, "count": count, "before": before})
-        return rows[0]["id"] if rows else None
-
-    return next_after
+    return through(read, ids, values) if asks_besides(values, columns) else None
 
 
 def _ids(read: Read, table: str, column: str, before: int | None) -> Ids:
@@ -394,78 +387,49 @@ ATTEMPTS = """
 
 _OF_LITTLE = (EVENTS_OF_JOB, REFUSALS, JOBS_OF_ID, DISPATCHES_OF_EVENT)
 
-_INDEXED: Mapping[str, tuple[frozenset[str], str]] = {
+
+def _ids_by(table: str, index: str, condition: str, *, row_id: str = "id") -> str:
+    """The id of the next row after so many that the index finds below a cursor."""
+    return f"""
+        SELECT {row_id} AS id FROM {table} INDEXED BY {index} WHERE {condition} AND {row_id} < :before
+        ORDER BY {row_id} DESC LIMIT 1 OFFSET :count
+        """  # noqa: S608 - words of ours
+
+
+_INDEXED: Mapping[str, tuple[Collection[str], str]] = {
     EVENTS_OF_STATUS: (
-        frozenset(["status"]),
-        """
-        SELECT id FROM events INDEXED BY events_not_succeeded
-        WHERE status = :status AND status <> 'succeeded' AND id < :before
-        ORDER BY id DESC LIMIT 1 OFFSET :count
-        """,
+        ["status"],
+        _ids_by("events", "events_not_succeeded", "status = :status AND status <> 'succeeded'"),
     ),
-    EVENTS_OF_DEAD: (
-        frozenset(["state"]),
-        """
-        SELECT event_id AS id FROM dispatches INDEXED BY dispatches_dead
-        WHERE state = 'dead' AND event_id < :before
-        ORDER BY event_id DESC LIMIT 1 OFFSET :count
-        """,
-    ),
+    EVENTS_OF_DEAD: (["state"], _ids_by("dispatches", "dispatches_dead", "state = 'dead'", row_id="event_id")),
     EVENTS_OF_UNFINISHED: (
-        frozenset(["state"]),
-        """
-        SELECT event_id AS id FROM dispatches INDEXED BY dispatches_unfinished
-        WHERE state IN ('pending', 'running') AND state = :state AND event_id < :before
-        ORDER BY event_id DESC LIMIT 1 OFFSET :count
-        """,
+        ["state"],
+        _ids_by(
+            "dispatches",
+            "dispatches_unfinished",
+            "state IN ('pending', 'running') AND state = :state",
+            row_id="event_id",
+        ),
     ),
     DELIVERIES_OF_VERDICT: (
-        frozenset(["verdict"]),
-        """
-        SELECT id FROM deliveries INDEXED BY deliveries_not_recorded
-        WHERE verdict = :verdict AND verdict <> 'recorded' AND id < :before
-        ORDER BY id DESC LIMIT 1 OFFSET :count
-        """,
+        ["verdict"],
+        _ids_by("deliveries", "deliveries_not_recorded", "verdict = :verdict AND verdict <> 'recorded'"),
     ),
-    OPEN_JOBS: (
-        frozenset(["open", "overdue", "status"]),
-        """
-        SELECT id FROM jobs INDEXED BY jobs_open
-        WHERE next_poll_at IS NOT NULL AND id < :before
-        ORDER BY id DESC LIMIT 1 OFFSET :count
-        """,
-    ),
+    OPEN_JOBS: (["open", "overdue", "status"], _ids_by("jobs", "jobs_open", "next_poll_at IS NOT NULL")),
     JOBS_OF_STATUS: (
-        frozenset(["status"]),
-        """
-        SELECT id FROM jobs INDEXED BY jobs_unsuccessful
-        WHERE status = :status AND status IN ('failed', 'cancelled', 'expired', 'lost') AND id < :before
-        ORDER BY id DESC LIMIT 1 OFFSET :count
-        """,
+        ["status"],
+        _ids_by(
+            "jobs", "jobs_unsuccessful", "status = :status AND status IN ('failed', 'cancelled', 'expired', 'lost')"
+        ),
     ),
     DISPATCHES_OF_REPLAY: (
-        frozenset(["replay_id", "state"]),
-        """
-        SELECT id FROM dispatches INDEXED BY dispatches_replayed
-        WHERE replay_id = :replay_id AND id < :before
-        ORDER BY id DESC LIMIT 1 OFFSET :count
-        """,
+        ["replay_id", "state"],
+        _ids_by("dispatches", "dispatches_replayed", "replay_id = :replay_id"),
     ),
-    DEAD_DISPATCHES: (
-        frozenset(["state"]),
-        """
-        SELECT id FROM dispatches INDEXED BY dispatches_dead
-        WHERE state = 'dead' AND id < :before
-        ORDER BY id DESC LIMIT 1 OFFSET :count
-        """,
-    ),
+    DEAD_DISPATCHES: (["state"], _ids_by("dispatches", "dispatches_dead", "state = 'dead'")),
     UNFINISHED_DISPATCHES: (
-        frozenset(["state"]),
-        """
-        SELECT id FROM dispatches INDEXED BY dispatches_unfinished
-        WHERE state IN ('pending', 'running') AND state = :state AND id < :before
-        ORDER BY id DESC LIMIT 1 OFFSET :count
-        """,
+        ["state"],
+        _ids_by("dispatches", "dispatches_unfinished", "state IN ('pending', 'running') AND state = :state"),
     ),
 }
 """The columns by which a statement's index finds rows, and what goes through their ids, newest first."""
