@@ -1,5 +1,6 @@
 """Processes that die, that cannot start and that do not stop."""
 
+import json
 import os
 import signal
 import subprocess
@@ -42,6 +43,13 @@ from receiver.supervisor import Supervisor
 Supervisor({"child": sys.argv[1:]}, environment=os.environ, grace=5).run()
 """
 
+IN_THE_BACKGROUND = """
+import json, os, sys
+from receiver.supervisor import Supervisor
+
+Supervisor(json.loads(sys.argv[1]), environment=os.environ, grace=5, background=sys.argv[2:]).run()
+"""
+
 
 def command(folder, name, manner="obedient"):
     return [sys.executable, "-c", CHILD, name, str(folder), manner]
@@ -62,9 +70,9 @@ def alive(pid):
 
 
 @contextmanager
-def supervised(commands, *, grace=10.0, vital=(), background=()):
+def supervised(commands, *, grace=10.0, vital=()):
     """Run the supervisor in a thread, and stop it at the end."""
-    supervisor = Supervisor(commands, environment=os.environ, grace=grace, vital=vital, background=background)
+    supervisor = Supervisor(commands, environment=os.environ, grace=grace, vital=vital)
     thread = threading.Thread(target=supervisor.run)
     thread.start()
     try:
@@ -74,12 +82,17 @@ def supervised(commands, *, grace=10.0, vital=(), background=()):
         thread.join()
 
 
-def test_the_background_lets_the_others_go_first(tmp_path):
-    with supervised({name: command(tmp_path, name) for name in ("first", "second")}, background=["second"]):
+@pytest.mark.parametrize("niceness", [0, 10])
+def test_the_background_lets_the_others_go_first(tmp_path, niceness):
+    commands = {name: command(tmp_path, name) for name in ("first", "second")}
+    polite = ["nice", "-n", str(niceness), sys.executable, "-c", IN_THE_BACKGROUND, json.dumps(commands), "second"]
+    with subprocess.Popen(polite) as supervisor:
         eventually(lambda: pids(tmp_path, "first") and pids(tmp_path, "second"))
         [first], [second] = pids(tmp_path, "first"), pids(tmp_path, "second")
+        priorities = [os.getpriority(os.PRIO_PROCESS, pid) for pid in (first, second)]
+        supervisor.kill()
 
-        assert os.getpriority(os.PRIO_PROCESS, second) > os.getpriority(os.PRIO_PROCESS, first)
+    assert priorities[1] > priorities[0]
 
 
 def test_runs_every_command(tmp_path):

@@ -21,5 +21,5 @@ def on_stop(stop: Callable[[], None]) -> None:
 
     threading.Thread(target=stop_when_asked, name="stop", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Of all ways to tell another thread, this one may be interrupted by itself.
+        # Unlike an event, this queue may be put into while the same thread is putting something into it.
         signal.signal(number, lambda *_: asked.put(None))

@@ -394,6 +394,15 @@ def test_a_store_that_is_busy_stores_nothing(database, busy):
         assert all_events(store) == []
 
 
+def test_to_look_for_what_a_paused_handler_may_run_writes_nothing(database, busy):
+    with opened(database, timeout=IMPATIENT) as store:
+        dispatch(store, an_event())
+        store.pause_handler(HANDLER, paused=True)
+
+        with busy(database):
+            assert claim(store) == []
+
+
 def test_a_store_that_is_busy_says_so_in_time(database, busy):
     with opened(database, timeout=IMPATIENT) as store, busy(database):
         began = time.monotonic()

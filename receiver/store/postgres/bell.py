@@ -18,7 +18,7 @@ _MANY = 4096
 
 
 class Bell:
-    """A thread that rings and listens, so that neither a sender nor a signal handler waits for the database.
+    """A thread that rings and listens, so that nobody who rings waits for the database.
 
     Who listens in vain looks by itself now and then: a transaction pooler brings no notifications, and while the
     connection is lost none is heard.
@@ -38,7 +38,7 @@ class Bell:
         self._closed = False
 
     def ring(self) -> None:
-        """Wake everyone who waits, on every node. May be called by a signal handler."""
+        """Wake everyone who waits, on every node. Any thread may call it."""
         self._ask_for(_RING)
 
     def ring_here(self) -> None:
@@ -65,7 +65,7 @@ class Bell:
             os.close(self._asks)
 
     def _ask_for(self, what: bytes) -> None:
-        # Whoever has the lock starts it; a signal handler may have interrupted just that.
+        # Whoever has the lock starts it.
         if self._thread is None and self._guard.acquire(blocking=False):
             try:
                 if self._thread is None:

@@ -30,6 +30,7 @@ SCHEMES = ("postgresql://", "postgres://")
 _SECRETS = ("password", "sslpassword")
 _SHORTEST_CONNECT = 2
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_NEVER_UNASKED = sys.maxsize
 _ESCAPE = "\x1a"
 _UNKEEPABLE = re.compile("[\0\x1a\ud800-\udfff]")
 _ESCAPED = re.compile("\x1a([0-9a-f]{4})")
@@ -128,7 +129,7 @@ class Address:
             # A pooler that shares server processes cannot tell the id of one as a connection begins.
             [server] = connection.execute("SELECT pg_backend_pid() AS pid").fetchall()
             if server["pid"] == connection.info.backend_pid:
-                connection.prepare_threshold = sys.maxsize
+                connection.prepare_threshold = _NEVER_UNASKED
             connection.deadline = math.inf
         except BaseException:
             connection.close()
