@@ -58,6 +58,15 @@ def post_fork(server: Any, worker: Any) -> None:
     logs.configure(_config.log_format)
     metrics.observe(_config.metrics_directory)
     logging.getLogger("gunicorn.error").addFilter(_is_ours_to_mend)
+    # What the file says by now may be half written, and a worker that cannot begin would end them all.
+    worker.app.load = _app
+
+
+def _app() -> Any:
+    # Only in the worker: what it imports must wait in gevent's way.
+    from receiver.web import create_app
+
+    return create_app(_config)
 
 
 def post_worker_init(worker: Any) -> None:

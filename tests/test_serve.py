@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from receiver.config import load
 from receiver.models import Schedule
 from receiver.sandbox import Conditions, Sandbox
 from receiver.store import open_store
+from tests.postgres import running as running_postgres
 from tests.running import API_KEY, SECRET, Running, descendants, eventually
 
 NOTHING, HOUR = timedelta(0), timedelta(hours=1)
@@ -248,6 +250,28 @@ def test_a_broken_handler_does_not_keep_the_endpoint_from_starting(tmp_path):
         assert process.poll() is None, receiver.log
 
 
+def test_a_process_of_the_endpoint_may_begin_while_the_store_is_away(tmp_path):
+    with running_postgres() as server:
+        receiver = Running(tmp_path, "", settings={"store": server.url("postgres"), "commit_timeout": "1s"})
+        assert receiver.run("migrate").returncode == 0
+        with receiver.serving() as process:
+            endpoint = next(pid for pid, command in descendants(process.pid).items() if "gunicorn.conf.py" in command)
+            before = descendants(endpoint)
+            server.stop()
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+
+            eventually(lambda: answered(f"{receiver.url}/healthz") == 200, within=30)
+            assert post(receiver.url, "meanwhile").status_code == 503
+            assert answered(f"{receiver.url}/readyz") == 503
+
+            server.start()
+            eventually(receiver.ready, within=30)
+            assert [post(receiver.url, f"afterwards_{number}").status_code for number in range(8)] == [202] * 8
+            assert len(descendants(endpoint)) == len(before)
+            assert not set(descendants(endpoint)) & set(before)
+
+
 def test_its_log_can_be_read_by_programs(tmp_path):
     receiver = Running(tmp_path, "")
     receiver.config.write_text(f'log_format = "json"\n{receiver.config.read_text()}')
@@ -256,6 +280,14 @@ def test_its_log_can_be_read_by_programs(tmp_path):
 
     [recorded] = [line for line in receiver.log.splitlines() if "event recorded" in line]
     assert json.loads(recorded)["job"] == "logged"
+
+
+def answered(url):
+    """The status of the answer; none if nobody is there."""
+    try:
+        return httpx.get(url, timeout=10).status_code
+    except httpx.TransportError:
+        return None
 
 
 def serve(folder):

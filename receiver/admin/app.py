@@ -11,7 +11,7 @@ from receiver.admin.stream import Stream
 from receiver.admin.tries import Tries
 from receiver.config import Config, load
 from receiver.receiver import Receiver
-from receiver.store import open_store
+from receiver.store import open_store_late
 
 _MAX_BODY = 2**20
 
@@ -19,15 +19,14 @@ _MAX_BODY = 2**20
 def create_app(config: Config | None = None) -> Flask:
     """The app for a configuration, by default the one that `receiver.config.load` finds.
 
-    Call it in the process that answers, after any fork: it opens the store.
+    Call it in the process that answers, after any fork: it opens the store. While that cannot be done, it answers 503.
 
     Raises:
         ConfigError: the configuration is wrong.
-        StoreUnavailable: the store cannot be opened.
     """
     config = config or load()
     sources, handlers = plugins.sources(config), plugins.handlers(config)
-    store = open_store(config)
+    store = open_store_late(config)
     receiver = Receiver(config, store=store)
     app = Flask("receiver.admin", static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY

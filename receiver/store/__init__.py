@@ -8,10 +8,11 @@ from receiver.config import Config, pointing_to
 from receiver.errors import ConfigError
 from receiver.store.base import Store
 from receiver.store.copying import Tables, copy
+from receiver.store.late import opened_late
 from receiver.store.sealing import Seal
 from receiver.store.sqlite import SQLiteStore
 
-__all__ = ["Store", "Tables", "copy", "migrate", "open_store", "open_tables", "sqlite_file"]
+__all__ = ["Store", "Tables", "copy", "migrate", "open_store", "open_store_late", "open_tables", "sqlite_file"]
 
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
@@ -50,6 +51,17 @@ def open_store(config: Config, *, gather: Callable[[], object] = lambda: None) -
             seal=seal,
             gather=gather,
         )
+
+
+def open_store_late(config: Config, *, gather: Callable[[], object] = lambda: None) -> Store:
+    """The same for a process that must begin without it, too: where it cannot be opened, each use of it tries again.
+
+    A server whose process is replaced while the store is away would else end.
+
+    Raises:
+        ConfigError: the setting names no store we know, or one that is sealed while there are no keys.
+    """
+    return opened_late(lambda: open_store(config, gather=gather))
 
 
 def open_tables(config: Config, *, target: bool = False) -> Tables:

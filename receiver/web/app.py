@@ -13,7 +13,7 @@ from receiver import logs, plugins
 from receiver.config import Config, load
 from receiver.inbox import Source
 from receiver.quarantine import Quarantine
-from receiver.store import Store, open_store
+from receiver.store import Store, open_store_late
 from receiver.web import deliveries
 
 _MOST_LARGE_BODIES = 64
@@ -35,11 +35,10 @@ class Extension:
 def create_app(config: Config | None = None) -> Flask:
     """The app for a configuration, by default the one that `receiver.config.load` finds.
 
-    Call it in the process that answers, after any fork: it opens the store.
+    Call it in the process that answers, after any fork: it opens the store. While that cannot be done, it answers 503.
 
     Raises:
         ConfigError: the configuration is wrong.
-        StoreUnavailable: the store cannot be opened.
     """
     config = config or load()
     app = Flask("receiver.web", static_folder=None)
@@ -50,7 +49,7 @@ def create_app(config: Config | None = None) -> Flask:
     # Without this, OPTIONS would be answered 200.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     sources = plugins.sources(config)
-    store = open_store(config, gather=gevent.sleep)
+    store = open_store_late(config, gather=gevent.sleep)
     quarantine = Quarantine(store, max_count=config.quarantine.max_count, max_body=config.quarantine.max_body)
     atexit.register(quarantine.flush)
     app.extensions["receiver"] = Extension(

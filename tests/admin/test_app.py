@@ -10,6 +10,7 @@ from receiver.config import load
 from receiver.models import Role
 from receiver.running import free_port
 from receiver.store import open_store
+from tests.admin.conftest import another_app
 from tests.admin.serving import serving
 from tests.running import Running
 from tests.watch import eventually
@@ -43,6 +44,17 @@ def test_says_that_it_lives(app):
     answer = app.test_client().get("/healthz")
 
     assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+def test_begins_while_the_store_is_away(tmp_path, tables, database):
+    database.mkdir()
+    with another_app(tables, tmp_path) as app:
+        api, token = app.test_client(), {"Authorization": "Bearer rcv_wrong"}
+        answers = [api.get(path, headers=token).status_code for path in ("/healthz", "/api/v1/jobs")]
+        database.rmdir()
+
+        assert answers == [200, 503]
+        assert api.get("/api/v1/jobs", headers=token).status_code == 401
 
 
 # Host names

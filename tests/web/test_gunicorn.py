@@ -498,6 +498,20 @@ def test_goes_on_after_a_process_was_killed(server, body):
     assert server.post(body).status == 200
 
 
+def test_goes_on_while_the_configuration_is_being_written(server, body):
+    file = server.database.with_name("receiver.toml")
+    before = file.read_text()
+    file.write_text(before.replace("[sources.studio]", "[sources.studio"))
+    try:
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+
+        assert eventually(server.ready, within=30)
+        assert server.post(body).status == 202
+    finally:
+        file.write_text(before)
+
+
 def test_logs_no_secret(server, body):
     server.post(body)
 
