@@ -217,7 +217,7 @@ def _seal(config: Config, store: Store) -> Iterator[Finding]:
 
 
 def _processes(store: Store, config: Config, handlers: Sequence[Handler]) -> Iterator[Finding]:
-    now = store.figures().read_at
+    now = store.now()
     for worker in store.workers():
         yield _worker(worker, now)
     lately = {name for name, taken_at in store.last_turns().items() if now - taken_at <= _LONGEST_SILENCE}

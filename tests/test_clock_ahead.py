@@ -69,14 +69,14 @@ config = load()
 print(exposition(open_store(config), sources(config), config.handlers, None).decode())
 """
 
-OVERVIEW = """
+PAGE = """
 import sys
 from pathlib import Path
 from tests.admin.conftest import another_app
 from tests.admin.pages.conftest import Person
 
 with another_app({"store": sys.argv[1]}, Path(sys.argv[2])) as app:
-    print(Person(app, sys.argv[3]).get("/").text)
+    print(Person(app, sys.argv[3]).get(sys.argv[4]).text)
 """
 
 
@@ -166,13 +166,26 @@ def test_ages_in_gauges_are_by_the_clock_of_the_database(node, store):
     assert max(seconds.values()) < 60
 
 
-def test_the_overview_tells_ages_by_the_clock_of_the_database(node, store, postgres_url, tmp_path):
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        pytest.param("/", "2 waiting the oldest due", id="overview"),
+        pytest.param("/events", "unrouted", id="events"),
+        pytest.param("/events/1", "no such bucket", id="event"),
+        pytest.param("/jobs?open=true", "due", id="jobs"),
+        pytest.param(f"/jobs/one?source={SOURCE}&job=open", "Expires unless", id="job"),
+        pytest.param("/spend?span=24h", "30 credits", id="spend"),
+        pytest.param("/dead-letters", "no such bucket", id="dead-letters"),
+    ],
+)
+def test_pages_tell_ages_by_the_clock_of_the_database(node, store, postgres_url, tmp_path, path, words):
+    dead(store, an_event("dead", data={"credits": 30}))
     busy(store)
     token = tokens.add(store, "vera", role=Role.VIEWER)
 
-    told = node(postgres_url, tmp_path, token, by=("-c", OVERVIEW))
+    told = node(postgres_url, tmp_path, token, path, by=("-c", PAGE))
 
-    assert "2 waiting the oldest due" in told
+    assert words in told
     assert "min ago" not in told
 
 

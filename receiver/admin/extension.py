@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from flask import current_app
+from flask import current_app, g
 
 from receiver.admin.scrapers import Scrapers
 from receiver.admin.stream import Stream
@@ -40,3 +41,11 @@ def admin() -> Admin:
     """That of the app that answers."""
     found: Admin = current_app.extensions[NAME]
     return found
+
+
+def now() -> datetime:
+    """What the store's clock says, read once for a request."""
+    if "now" not in g:
+        g.now = admin().store.now()
+    told: datetime = g.now
+    return told

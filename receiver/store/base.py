@@ -31,7 +31,7 @@ from receiver.models import (
     Trust,
 )
 from receiver.outcomes import Outcome
-from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
+from receiver.store.figures import Charged, EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
 
 Row = dict[str, Any]
 """One row for people and programs to read: what the commands print."""
@@ -671,6 +671,10 @@ class Store(ABC):
     # Figures
 
     @abstractmethod
+    def now(self) -> datetime:
+        """What the database's clock says, by which its rows are written: a node's own may be wrong."""
+
+    @abstractmethod
     def figures(self) -> Figures:
         """How everything stands now."""
 
@@ -699,14 +703,18 @@ class Store(ABC):
 
     @abstractmethod
     def spending(self, *, since: datetime) -> list[Spending]:
-        """What jobs that ended since then cost, by source, kind and outcome; only among the `NEWEST_EVENTS`.
+        """What jobs that ended since then cost, by source, kind and outcome; only the `NEWEST_COSTS`.
 
         Of a job that ended twice, as what failed may succeed after all, only the last end counts.
         """
 
     @abstractmethod
     def spending_since(self, *, since: datetime) -> datetime:
-        """From when on `spending` counts: later than it is asked for, if the `NEWEST_EVENTS` reach back less far."""
+        """From when on `spending` counts: later than it is asked for, if the `NEWEST_COSTS` reach back less far."""
+
+    @abstractmethod
+    def charged(self, *, since: datetime, limit: int) -> list[Charged]:
+        """Those jobs among what `spending` counts that cost something and did not succeed, newest first."""
 
     @abstractmethod
     def workers(self) -> list[Worker]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from receiver.clock import from_text
 from receiver.errors import Reason
 from receiver.models import Status
-from receiver.store.sealing import parsed
 
 if TYPE_CHECKING:
     from receiver.store.rows import Kept
@@ -27,9 +26,9 @@ FEW_EVENTS = 10_000
 """Of a source with fewer, all are looked at for how its jobs ended; of one with more, only those among the newest."""
 NEWEST_COUNTED = 30_000
 """How many events are counted by the minute."""
+NEWEST_COSTS = 30_000
+"""What so many jobs cost that ended last is summed."""
 
-# Where providers say what a job cost. A batch's sum is left out: its jobs are events of their own.
-_CREDITS = ("credits", "actual_credits")
 _MOMENTS = ("oldest_waiting_at", "oldest_overdue_at", "parked_until", "paused_at")
 _SKEW = (Reason.TIMESTAMP_TOO_OLD, Reason.TIMESTAMP_TOO_NEW)
 _SIGNATURE = (Reason.SIGNATURE_MISMATCH, Reason.MISSING_SIGNATURE, Reason.MALFORMED, Reason.NO_SUPPORTED_SIGNATURE)
@@ -150,12 +149,24 @@ class Spending:
     """What jobs of one source, kind and outcome cost, as far as their provider says."""
 
     source: str
-    kind: str | None
+    kind: str
     status: Status
     job_count: int
     credits: float
-    charged: tuple[str, ...] = ()
-    """The ids of those that cost something and did not succeed, newest first."""
+    charged_count: int = 0
+    """How many of them cost something and did not succeed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charged:
+    """A job that cost something and did not succeed."""
+
+    source: str
+    job_id: str
+    kind: str
+    status: Status
+    credits: float
+    finished_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,24 +244,13 @@ def _indirect(ends: "Sequence[Kept]", webhooks: "Sequence[Kept]") -> bool:
     return bool(led) and max(led) > max(told, default="")
 
 
-def spending_of(ends: "Iterable[Kept]") -> list[Spending]:
-    """From ends of jobs, newest first, those of which it is known what they cost."""
-    jobs: defaultdict[tuple[str, str, str], list[tuple[str, float]]] = defaultdict(list)
-    for row in _last_of_each(ends):
-        credits = _credits(parsed(row["data"]))
-        if credits is not None:
-            jobs[row["source"], row["kind"] or "", row["status"]].append((row["job_id"], credits))
-    return [
-        Spending(
-            source=source,
-            kind=kind or None,
-            status=Status(status),
-            job_count=len(known),
-            credits=sum(credits for _, credits in known),
-            charged=tuple(job for job, credits in known if credits > 0 and status != Status.SUCCEEDED),
-        )
-        for (source, kind, status), known in sorted(jobs.items())
-    ]
+def spending_of(row: "Kept") -> Spending:
+    return Spending(**{**dict(row), "status": Status(row["status"])})
+
+
+def charged_of(row: "Kept") -> Charged:
+    told = {"status": Status(row["status"]), "finished_at": from_text(row["finished_at"])}
+    return Charged(**{**dict(row), **told})
 
 
 def _last_of_each(ends: "Iterable[Kept]") -> "list[Kept]":
@@ -272,9 +272,3 @@ def _joined(rows: "Iterable[Kept]", name: str) -> list[dict[str, Any]]:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else from_text(text)
-
-
-def _credits(data: object) -> float | None:
-    told = [data.get(name) for name in _CREDITS] if isinstance(data, dict) else []
-    numbers = [value for value in told if isinstance(value, int | float) and not isinstance(value, bool)]
-    return float(numbers[0]) if numbers else None

@@ -15,7 +15,7 @@ from receiver.clock import to_text
 from receiver.errors import KeyMissing
 from receiver.models import Event, Origin, Schedule, Status, Trust, Via
 from receiver.store.base import Receipt, Record
-from receiver.store.rows import Kept, job_values, merged, recorded, told_end
+from receiver.store.rows import Kept, job_values, merged, recorded, told_credits, told_end
 from receiver.store.rules import SECOND_CHANCE
 
 _T = TypeVar("_T")
@@ -85,7 +85,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def move_jobs(self, moves: Sequence[Values]) -> None:
-        """Bring jobs to where events say they are: `id`, `status`, `raw_status`, `terminal` and `ended`."""
+        """Bring jobs to where events say they are: `id`, `status`, `raw_status`, `terminal`, `ended`, `credits`."""
 
     @abstractmethod
     def close_jobs(self, events: Sequence[Event]) -> None:
@@ -253,7 +253,11 @@ def _keep_events(ledger: Ledger, arrivals: Sequence[Arrival]) -> None:
         job = jobs.get((event.source, event.job_id))
         if job is None:
             schedule = arrival.record.schedules[event.kind]
-            told: dict[str, Any] = {"status": event.status, "raw_status": event.raw_status}
+            told: dict[str, Any] = {
+                "status": event.status,
+                "raw_status": event.raw_status,
+                "credits": told_credits(event),
+            }
             new.append(job_values(event.source, event.job_id, event.kind, schedule, Origin.EVENT, ledger.now, **told))
             arrival.unknown = event.status is None
         elif event.standing.dispatched:
@@ -294,6 +298,7 @@ def _move(event: Event, job: int, now: datetime) -> Values:
         "raw_status": event.raw_status,
         "terminal": bool(event.status and event.status.terminal),
         "ended": told_end(event, now),
+        "credits": told_credits(event),
     }
 
 

@@ -6,6 +6,7 @@ change numbers and the order of names.
 """
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ from receiver.store.search import Span
 
 _JSON = frozenset(["metadata", "outputs", "failure", "data", "results", "result", "headers"])
 _LONGEST_ERROR = 4000
+# Where providers say what a job cost. A batch's sum is left out: its jobs have events of their own.
+_CREDITS = ("credits", "actual_credits")
 
 
 class Kept(Protocol):
@@ -294,6 +297,7 @@ def job_values(
     metadata: str = "{}",
     reference: str | None = None,
     first_poll: timedelta | None = None,
+    credits: float | None = None,
 ) -> dict[str, Any]:
     """The row of a job that is heard of for the first time."""
     status = status or Status.QUEUED
@@ -312,7 +316,19 @@ def job_values(
         "finished_at": to_text(now) if status.terminal else None,
         "deadline_at": to_text(now + schedule.deadline),
         "next_poll_at": None if status.terminal else to_text(now + first_poll),
+        "credits": credits if status.terminal else None,
     }
+
+
+def told_credits(event: Event) -> float | None:
+    """What its job cost, if its event tells."""
+    # What an adapter has found may be anything.
+    data = event.data if isinstance(event.data, Mapping) else {}
+    for value in map(data.get, _CREDITS):
+        # In Python's JSON, numbers may be of any size, infinite or none at all.
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+            return float(value)
+    return None
 
 
 def told_end(event: Event, now: datetime) -> str | None:

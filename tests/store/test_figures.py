@@ -1,5 +1,6 @@
 """Figures and alerts, the same from every store."""
 
+import math
 import re
 from collections import Counter
 from contextlib import closing
@@ -12,8 +13,8 @@ from sqlite_utils import Database
 
 from receiver import clock
 from receiver.models import Alert, Budget, Limits, Status, Via
+from receiver.store.base import Prunable
 from receiver.store.figures import EventCount, HandlerFigures, Refused, SourceFigures, Spending, WebhookHealth
-from receiver.store.postgres import PostgresStore
 from receiver.store.sqlite import SQLiteStore, figures
 from receiver.store.sqlite.connection import connect
 from receiver.store.sqlite.schema import migrate
@@ -36,21 +37,17 @@ from tests.store.contract import (
     refusals,
     track,
 )
+from tests.store.retention import prune
 
 STATUSES = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 BUDGET = Budget(10, per=HOUR)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request, database):
+@pytest.fixture
+def store(open_either):
     """Each kind of store."""
-    if request.param == "sqlite":
-        opened = SQLiteStore(database)
-    else:
-        opened = PostgresStore(request.getfixturevalue("postgres_url"))
-    with closing(opened):
-        yield opened
+    return open_either()
 
 
 def told_by(store, *ways, name="job"):
@@ -315,6 +312,7 @@ def test_a_hint_of_long_ago_says_nothing_of_why_no_webhook_comes(store, monkeypa
         pytest.param(lambda read: figures.count_by_minute(read, AT), id="by-minute"),
         pytest.param(lambda read: figures.spending(read, AT), id="spending"),
         pytest.param(lambda read: figures.spending_since(read, AT), id="spending-since"),
+        pytest.param(lambda read: figures.charged(read, AT, 10), id="charged"),
     ],
 )
 def test_sqlite_looks_at_no_table_as_a_whole(tmp_path, ask):
@@ -484,11 +482,62 @@ def test_sums_what_jobs_cost_by_source_kind_and_outcome(store):
 
 
 def test_names_the_jobs_that_failed_and_were_charged(store):
-    store.receive(a_record(an_event("job_1", Status.FAILED, data={"credits": 60})))
+    for job_id, status, credits in [
+        ("job_1", Status.FAILED, 60),
+        ("job_2", Status.FAILED, 0),
+        ("job_3", Status.SUCCEEDED, 30),
+        ("job_4", Status.CANCELLED, 2.5),
+    ]:
+        store.receive(a_record(an_event(job_id, status, data={"credits": credits})))
 
-    [spent] = store.spending(since=LONG_AGO)
+    assert {found.status: found.charged_count for found in store.spending(since=LONG_AGO)} == {
+        Status.CANCELLED: 1,
+        Status.FAILED: 1,
+        Status.SUCCEEDED: 0,
+    }
+    found = store.charged(since=LONG_AGO, limit=10)
+    assert {(one.job_id, one.kind, one.status, one.credits) for one in found} == {
+        ("job_1", "video", Status.FAILED, 60),
+        ("job_4", "video", Status.CANCELLED, 2.5),
+    }
+    assert all(one.finished_at == store.job(SOURCE, one.job_id).finished_at for one in found)
+    assert len(store.charged(since=LONG_AGO, limit=1)) == 1
 
-    assert spent.charged == ("job_1",)
+
+def test_a_job_of_ours_that_is_followed_costs_what_its_end_says(store):
+    track(store, "job_1")
+    store.receive(a_record(an_event("job_1", Status.RUNNING, data={"credits": 10})))
+    before = store.spending(since=LONG_AGO)
+
+    store.receive(a_record(an_event("job_1", data={"credits": 30})))
+
+    assert before == []
+    assert [found.credits for found in store.spending(since=LONG_AGO)] == [30]
+
+
+def test_a_job_that_was_given_up_costs_what_its_end_says_after_all(store):
+    store.receive(a_record(an_event("job_1", Status.LOST, data={})))
+    before = store.spending(since=LONG_AGO)
+
+    store.receive(a_record(an_event("job_1", Status.FAILED, data={"credits": 30})))
+
+    assert before == []
+    assert [found.credits for found in store.spending(since=LONG_AGO)] == [30]
+
+
+def test_an_end_that_is_told_once_more_costs_what_it_did(store, let_pass):
+    end = a_record(an_event("job_1", Status.FAILED, data={"credits": 30}))
+    [event] = store.receive(end).events
+    store.route({event.id: []})
+    let_pass(HOUR)
+    assert prune(store, Prunable.JOBS, older_than=MINUTE) == 1
+    track(store, "job_1")
+    before = store.spending(since=LONG_AGO)
+
+    store.receive(end)
+
+    assert before == []
+    assert [(found.status, found.credits) for found in store.spending(since=LONG_AGO)] == [(Status.FAILED, 30)]
 
 
 @pytest.mark.parametrize(
@@ -498,6 +547,9 @@ def test_names_the_jobs_that_failed_and_were_charged(store):
         pytest.param({"credits": "many"}, id="text"),
         pytest.param({"credits": True}, id="bool"),
         pytest.param({"credits": None}, id="null"),
+        pytest.param({"credits": math.nan}, id="no-number"),
+        pytest.param({"credits": math.inf}, id="infinite"),
+        pytest.param({"credits": 10**400}, id="beyond-any-column"),
         pytest.param({"total_credits": 90}, id="sum-of-a-batch"),
     ],
 )
@@ -522,11 +574,15 @@ def test_spending_counts_from_when_it_is_asked_for(store):
     assert store.spending_since(since=LONG_AGO) == LONG_AGO
 
 
-def test_spending_counts_no_further_back_than_the_newest_events(store, monkeypatch):
-    monkeypatch.setattr("receiver.store.figures.NEWEST_EVENTS", 2)
-    events = [event for number in range(3) for event in store.receive(a_record(an_event(f"job_{number}"))).events]
+def test_spending_counts_no_further_back_than_the_newest_jobs(store, monkeypatch, let_pass):
+    monkeypatch.setattr("receiver.store.figures.NEWEST_COSTS", 2)
+    for number in range(3):
+        store.receive(a_record(an_event(f"job_{number}", Status.FAILED, data={"credits": 10 * number})))
+        let_pass(MINUTE)
 
-    assert store.spending_since(since=LONG_AGO) == store.event(events[1].id).recorded_at
+    assert store.spending_since(since=LONG_AGO) == store.job(SOURCE, "job_1").finished_at
+    assert [(found.job_count, found.credits) for found in store.spending(since=LONG_AGO)] == [(2, 30)]
+    assert [found.job_id for found in store.charged(since=LONG_AGO, limit=10)] == ["job_2", "job_1"]
 
 
 # Alerts

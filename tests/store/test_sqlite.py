@@ -223,7 +223,7 @@ def test_an_upgrade_loses_nothing(database, first_version):
 
     [job] = after["jobs"]
     told_since = {"step": None, "reference": None, "incomplete_count": 0}
-    learned_since = {"open_at": None, "ended_at": None, "unwatched": 0}
+    learned_since = {"open_at": None, "ended_at": None, "unwatched": 0, "credits": None}
     assert job == first_version["jobs"][0] | told_since | learned_since
     kept = [row | {"outputs": None} for row in after["events"]]
     told_since = {"outputs": None, "emptied_at": None, "traceparent": None}

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import Field, Tag, TypeAdapter
 
-from receiver import clock, operations
+from receiver import operations
 from receiver.admin.api.operations import Resource, not_found
 from receiver.admin.api.shapes import Cancelled, Changed, DispatchShape, PageOf, Replayed, WholeDispatch
 from receiver.admin.api.values import BY_WAY, MOST_AT_ONCE, Chosen, Expected, Id, Line, Name, PageQuery, Rate, Taken
-from receiver.admin.extension import admin
+from receiver.admin.extension import admin, now
 from receiver.admin.problems import Problem
 from receiver.errors import ReceiverError, StoreUnavailable
 from receiver.models import Budget, Scope, State
@@ -171,7 +171,7 @@ def discard_dispatches(body: DiscardBody) -> Changed:
     """
     store, handlers = admin().store, admin().handlers
     if isinstance(body, DiscardLeftOver):
-        chosen = operations.choose_left_over(store, body.left_handler, handlers=handlers, now=clock.now())
+        chosen = operations.choose_left_over(store, body.left_handler, handlers=handlers, now=now())
         discard = partial(store.discard, reason=body.reason, gone=[body.left_handler])
         return _change_counted(chosen, discard, expected_count=body.expected_count)
     gone = operations.gone(store, handlers) if isinstance(body, Named) else set[str]()
@@ -184,13 +184,13 @@ def replay_events(body: ReplayBody) -> Replayed:
 
     Of a selection those events are chosen that handlers got to see. Live dispatches go first.
     """
-    now = clock.now()
+    chosen = Chosen() if isinstance(body, ReplayEvents) else body.selection
     plan = operations.Replay(
         admin().store,
         admin().config,
         admin().handlers,
         events=body.events if isinstance(body, ReplayEvents) else (),
-        selection=Chosen().selection(now=now) if isinstance(body, ReplayEvents) else body.selection.selection(now=now),
+        selection=chosen.selection(now=now()),
         names=body.handlers,
     )
     if isinstance(body, ReplaySelection):
@@ -222,7 +222,7 @@ def _change(
     store = admin().store
     if isinstance(body, Named):
         return _changed(operations.choose_named(store, body.dispatches, states=states, gone=gone), change)
-    chosen = operations.choose_dead(store, body.selection.dead(now=clock.now()))
+    chosen = operations.choose_dead(store, body.selection.dead(now=now()))
     return _change_counted(chosen, change, expected_count=body.expected_count)
 
 

@@ -7,7 +7,7 @@ from receiver import alerts, clock
 from receiver.admin.api.operations import Resource
 from receiver.admin.api.shapes import ListOf, Moment, Shape, told
 from receiver.admin.api.values import Minutes, MomentGiven, Taken
-from receiver.admin.extension import admin
+from receiver.admin.extension import admin, now
 from receiver.clock import to_text
 from receiver.models import Status
 from receiver.store.figures import WebhookHealth
@@ -16,6 +16,7 @@ resource = Resource("stats")
 
 _REFUSED_WITHIN = timedelta(hours=24)
 _SPENT_WITHIN = timedelta(days=7)
+_MOST_CHARGED = 100
 
 
 class HandlerStats(Shape):
@@ -119,24 +120,35 @@ class SpendingItem(Shape):
     """What jobs of one source, kind and outcome cost, as far as their provider says."""
 
     source: str
-    kind: str | None
+    kind: str
     status: Status
     job_count: int
     credits: float
-    charged: list[str]
-    """The ids of those that cost something and did not succeed, newest first."""
+
+
+class ChargedShape(Shape):
+    """A job that cost something and did not succeed."""
+
+    source: str
+    job: str
+    kind: str
+    status: Status
+    credits: float
+    finished_at: Moment
 
 
 class SpendingShape(Shape):
     """What jobs cost, as far as their providers say."""
 
     since: Moment
-    """From when on it is counted: later than was asked for, where the newest events reach back less far."""
+    """From when on it is counted: later than was asked for, where the newest 30,000 jobs reach back less far."""
     credits: float
     not_succeeded_credits: float
     """How much of it was for jobs that did not succeed."""
     charged_count: int
     """How many jobs cost something and did not succeed."""
+    charged: list[ChargedShape]
+    """The newest 100 of them."""
     items: list[SpendingItem]
 
 
@@ -230,7 +242,7 @@ def show_stats() -> Stats:
 @resource.get("/stats/minutes")
 def count_events(query: MinutesQuery) -> MinutesShape:
     """Count the events of the last minutes, at most a day, by minute, source and status."""
-    since = clock.now() - timedelta(minutes=query.minutes)
+    since = now() - timedelta(minutes=query.minutes)
     counts = admin().store.count_by_minute(since=since)
     return MinutesShape(
         since=to_text(since),
@@ -246,13 +258,24 @@ def count_events(query: MinutesQuery) -> MinutesShape:
 def show_spending(query: SpendingQuery) -> SpendingShape:
     """Show what jobs cost, by source, kind and outcome, and which were charged and did not succeed."""
     store = admin().store
-    since = query.since or clock.now() - _SPENT_WITHIN
+    since = query.since or now() - _SPENT_WITHIN
     spending = store.spending(since=since)
     return SpendingShape(
         since=to_text(store.spending_since(since=since)),
         credits=sum(found.credits for found in spending),
         not_succeeded_credits=sum(found.credits for found in spending if found.status is not Status.SUCCEEDED),
-        charged_count=sum(len(found.charged) for found in spending),
+        charged_count=sum(found.charged_count for found in spending),
+        charged=[
+            ChargedShape(
+                source=found.source,
+                job=found.job_id,
+                kind=found.kind,
+                status=found.status,
+                credits=found.credits,
+                finished_at=to_text(found.finished_at),
+            )
+            for found in store.charged(since=since, limit=_MOST_CHARGED)
+        ],
         items=[
             SpendingItem(
                 source=found.source,
@@ -260,7 +283,6 @@ def show_spending(query: SpendingQuery) -> SpendingShape:
                 status=found.status,
                 job_count=found.job_count,
                 credits=found.credits,
-                charged=list(found.charged),
             )
             for found in spending
         ],

@@ -7,6 +7,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from receiver.admin import access
 from receiver.admin.api.values import LAST_ID
+from receiver.admin.extension import now
 from receiver.admin.pages import (
     configured,
     dead_letters,
@@ -31,7 +32,7 @@ _MODULES = (overview, events, deliveries, jobs, spend, dead_letters, quarantine,
 _FILTERS = {
     "moment": words.moment,
     "machine_moment": words.machine_moment,
-    "ago": words.ago,
+    "ago": lambda moment: words.ago(moment, now()),
     "span": words.span,
     "percent": words.percent,
     "size": words.size,

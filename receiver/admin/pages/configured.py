@@ -55,12 +55,10 @@ def resume_source(source: str) -> Response:
 def handlers() -> str:
     """List the handlers and how they stand; also those that left the configuration, but not their dispatches."""
     shapes = api.list_handlers().items
-    figures = admin().store.figures()
-    standing = {found.handler: found for found in figures.handlers}
+    standing = {found.handler: found for found in admin().store.figures().handlers}
     return render_template(
         "handlers.html",
         handlers=shapes,
-        read_at=figures.read_at,
         figures=standing,
         left_over=[found for name, found in standing.items() if name not in {shape.name for shape in shapes}],
         most=MOST_AT_ONCE,

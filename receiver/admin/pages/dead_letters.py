@@ -7,7 +7,7 @@ from datetime import datetime
 from flask import Blueprint, Response, render_template, request
 from pydantic import BaseModel
 
-from receiver import clock, operations
+from receiver import operations
 from receiver.admin import access
 from receiver.admin.api import dispatches as api
 from receiver.admin.api.dispatches import (
@@ -20,7 +20,7 @@ from receiver.admin.api.dispatches import (
 )
 from receiver.admin.api.shapes import Changed
 from receiver.admin.api.values import MOST_AT_ONCE, Expected, MomentGiven, Name, PageQuery
-from receiver.admin.extension import admin
+from receiver.admin.extension import admin, now
 from receiver.admin.pages import forms
 from receiver.clock import to_text
 from receiver.models import Scope, State
@@ -83,7 +83,7 @@ def listed() -> str:
 @access.with_session(Scope.READ)
 def group() -> str:
     """Show one group, and how many it has."""
-    query, until = forms.filters(GroupQuery), clock.now()
+    query, until = forms.filters(GroupQuery), now()
     line = first_line(request.args.get("first_line"))
     page = api.list_dispatches(
         DispatchQuery(state=State.DEAD, handler=query.handler, first_line=line, before=query.before, limit=query.limit)

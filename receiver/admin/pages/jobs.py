@@ -7,12 +7,11 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, render_template, request
 
-from receiver import clock
 from receiver.admin import access
 from receiver.admin.api import jobs as api
 from receiver.admin.api.jobs import IntentQuery, JobQuery, PollNow
 from receiver.admin.api.shapes import DispatchShape, EventShape, JobShape
-from receiver.admin.extension import admin
+from receiver.admin.extension import admin, now
 from receiver.admin.pages import forms, words
 from receiver.admin.problems import Problem
 from receiver.clock import from_text, to_text
@@ -44,7 +43,7 @@ class Told:
 @access.with_session(Scope.READ)
 def listed() -> str:
     """List jobs, newest first, and above them the create calls of which nobody knows what they led to."""
-    query, now = forms.filters(JobQuery), clock.now()
+    query = forms.filters(JobQuery)
     page = api.list_jobs(query)
     paused_at = {name: admin().store.source_paused_at(name) for name in {job.source for job in page.items}}
     intents = api.list_intents(IntentQuery(source=query.source)) if query.before is None else None
@@ -53,9 +52,9 @@ def listed() -> str:
         query=query,
         views=VIEWS,
         view=_view(query),
-        now=to_text(now),
+        now=to_text(now()),
         jobs=[
-            (job, why_open(job, admin().sources.get(job.source), now=now, paused_at=paused_at[job.source]))
+            (job, why_open(job, admin().sources.get(job.source), now=now(), paused_at=paused_at[job.source]))
             for job in page.items
         ],
         intents=intents.items if intents is not None else [],
@@ -80,7 +79,7 @@ def one() -> str:
     return render_template(
         "job.html",
         job=job,
-        why=why_open(job, source, now=clock.now(), paused_at=paused_at),
+        why=why_open(job, source, now=now(), paused_at=paused_at),
         pollable=not job.status.terminal and source is not None and source.askable and paused_at is None,
         told=told[::-1],
         most_events=api.MOST_EVENTS,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from receiver.admin import access
 from receiver.admin.api import stats
-from receiver.admin.extension import admin
+from receiver.admin.extension import admin, now
 from receiver.admin.pages import forms
 from receiver.admin.pages.chart import chart, group_of
 from receiver.models import Scope
@@ -59,12 +59,11 @@ class Totals:
 def show() -> str:
     """Show what waits, what failed, and whether webhooks come."""
     asked, store = forms.filters(Asked), admin().store
-    figures = store.figures()
-    now = figures.read_at
+    figures, until = store.figures(), now()
     span, step = _SPANS[asked.span]
-    counts, counted_since = store.count_by_minute(since=now - span), store.counted_since(since=now - span)
+    counts, counted_since = store.count_by_minute(since=until - span), store.counted_since(since=until - span)
     shown = [counted for counted in counts if asked.source in (None, counted.source)]
-    drawn = chart(shown, until=now, span=span, step=step)
+    drawn = chart(shown, until=until, span=span, step=step)
     return render_template(
         "overview.html",
         asked=asked,
@@ -76,7 +75,7 @@ def show() -> str:
         chart=drawn,
         by_source=_by_source(shown, since=drawn.bars[0].since),
         newest=NEWEST_COUNTED,
-        counted_since=counted_since if counted_since > now - span else None,
+        counted_since=counted_since if counted_since > until - span else None,
         # Of the sources whose webhooks are expected, or came all the same.
         health=[found for found in stats.webhook_health() if found.expected or found.webhooks.came],
         health_of={"ends": NEWEST_ENDS, "few": FEW_EVENTS, "events": NEWEST_EVENTS},

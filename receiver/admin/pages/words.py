@@ -24,9 +24,9 @@ def moment(moment: Moment) -> str:
     return f"{told.day} {told:%b}{year} {told:%H:%M:%S}"
 
 
-def ago(moment: Moment, now: datetime | None = None) -> str:
+def ago(moment: Moment, now: datetime) -> str:
     """`3 min ago`, or `in 2 h 5 min`; below an hour in one unit. `now` is by the clock that wrote the moment."""
-    passed = (now or clock.now()) - _aware(moment)
+    passed = now - _aware(moment)
     seconds = abs(passed.total_seconds())
     if seconds < 1:
         return "now"

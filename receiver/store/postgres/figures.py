@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 from receiver.clock import from_text, to_text
 from receiver.models import Budget
 from receiver.store import figures, rules
-from receiver.store.figures import EventCount, Figures, Refused, Spending, WebhookHealth, Worker
+from receiver.store.figures import Charged, EventCount, Figures, Refused, Spending, WebhookHealth, Worker
 
 Read = Callable[[LiteralString, Mapping[str, Any]], list[dict[str, Any]]]
 
@@ -179,21 +179,41 @@ def counted_since(read: Read, since: datetime) -> datetime:
 def spending(read: Read, since: datetime) -> list[Spending]:
     rows = read(
         """
-        SELECT source, kind, status, job_id, data
+        SELECT source, kind, status, count(*) AS job_count, sum(credits) AS credits,
+            count(*) FILTER (WHERE credits > 0 AND status <> 'succeeded') AS charged_count
         FROM (
-            SELECT id, source, kind, status, standing, job_id, data, recorded_at FROM events
-            ORDER BY id DESC LIMIT %(most)s) AS newest
-        WHERE recorded_at >= %(since)s::timestamptz AND job_id IS NOT NULL AND standing IN ('current', 'correction')
-            AND status IN ('succeeded', 'failed', 'cancelled')
-        ORDER BY id DESC
+            SELECT source, kind, status, credits FROM jobs
+            WHERE credits IS NOT NULL AND finished_at >= %(since)s::timestamptz
+            ORDER BY finished_at DESC LIMIT %(most)s) AS newest
+        GROUP BY source, kind, status ORDER BY source, kind, status
         """,
-        {"since": to_text(since), "most": figures.NEWEST_EVENTS},
+        {"since": to_text(since), "most": figures.NEWEST_COSTS},
     )
-    return figures.spending_of(rows)
+    return [figures.spending_of(row) for row in rows]
 
 
 def spending_since(read: Read, since: datetime) -> datetime:
-    return _reached(read, figures.NEWEST_EVENTS, since)
+    oldest = read(
+        """
+        SELECT finished_at FROM jobs
+        WHERE credits IS NOT NULL AND finished_at >= %(since)s::timestamptz
+        ORDER BY finished_at DESC LIMIT 2 OFFSET %(others)s
+        """,
+        {"since": to_text(since), "others": figures.NEWEST_COSTS - 1},
+    )
+    return from_text(oldest[0]["finished_at"]) if len(oldest) == 2 else since
+
+
+def charged(read: Read, since: datetime, limit: int) -> list[Charged]:
+    rows = read(
+        """
+        SELECT source, job_id, kind, status, credits, finished_at FROM jobs
+        WHERE credits > 0 AND status <> 'succeeded' AND finished_at >= %(since)s::timestamptz
+        ORDER BY finished_at DESC LIMIT %(limit)s
+        """,
+        {"since": to_text(spending_since(read, since)), "limit": limit},
+    )
+    return [figures.charged_of(row) for row in rows]
 
 
 def _reached(read: Read, most: int, since: datetime) -> datetime:

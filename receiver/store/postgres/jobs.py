@@ -39,12 +39,12 @@ def insert_jobs(db: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     db.execute(
         """
         INSERT INTO jobs (source, job_id, kind, status, raw_status, metadata, reference, origin, created_at,
-            updated_at, finished_at, deadline_at, next_poll_at)
+            updated_at, finished_at, deadline_at, next_poll_at, credits)
         SELECT * FROM unnest(
             %(source)s::text[], %(job_id)s::text[], %(kind)s::text[], %(status)s::text[], %(raw_status)s::text[],
             %(metadata)s::text[], %(reference)s::text[], %(origin)s::text[], %(created_at)s::timestamptz[],
             %(updated_at)s::timestamptz[], %(finished_at)s::timestamptz[], %(deadline_at)s::timestamptz[],
-            %(next_poll_at)s::timestamptz[])
+            %(next_poll_at)s::timestamptz[], %(credits)s::float8[])
         """,
         columns(rows),
         prepare=True,

@@ -12,7 +12,7 @@ from receiver.store.postgres import intents, jobs
 from receiver.store.postgres.connection import Connection, columns
 from receiver.store.postgres.locks import job_lock
 from receiver.store.receiving import Arrival, Ledger, Values, names
-from receiver.store.rows import Kept, delivery_values, event_values
+from receiver.store.rows import Kept, delivery_values, event_values, told_credits
 
 _AT_ONCE = 4
 
@@ -118,9 +118,11 @@ class PostgresLedger(Ledger):
                 updated_at = %(now)s, origin = CASE WHEN origin IN ('hint', 'listed') THEN 'event' ELSE origin END,
                 finished_at = CASE WHEN terminal THEN %(now)s ELSE finished_at END,
                 next_poll_at = CASE WHEN terminal THEN NULL ELSE next_poll_at END,
-                ended_at = CASE WHEN terminal THEN ended ELSE ended_at END
+                ended_at = CASE WHEN terminal THEN ended ELSE ended_at END,
+                credits = CASE WHEN terminal THEN told.credits ELSE jobs.credits END
             FROM unnest(%(id)s::bigint[], %(status)s::text[], %(raw_status)s::text[], %(terminal)s::boolean[],
-                %(ended)s::timestamptz[]) AS told (id, status, raw_status, terminal, ended)
+                %(ended)s::timestamptz[], %(credits)s::float8[])
+                AS told (id, status, raw_status, terminal, ended, credits)
             WHERE jobs.id = told.id
             """,
             {**columns(sorted(moves, key=lambda move: move["id"])), "now": to_text(self.now)},
@@ -130,9 +132,9 @@ class PostgresLedger(Ledger):
         self._db.execute(
             """
             UPDATE jobs SET status = told.status, raw_status = told.raw_status, updated_at = %(now)s,
-                finished_at = %(now)s, next_poll_at = NULL
-            FROM unnest(%(sources)s::text[], %(jobs)s::text[], %(statuses)s::text[], %(raw_statuses)s::text[])
-                AS told (source, job_id, status, raw_status)
+                finished_at = %(now)s, next_poll_at = NULL, credits = told.credits
+            FROM unnest(%(sources)s::text[], %(jobs)s::text[], %(statuses)s::text[], %(raw_statuses)s::text[],
+                %(credits)s::float8[]) AS told (source, job_id, status, raw_status, credits)
             WHERE jobs.source = told.source AND jobs.job_id = told.job_id AND finished_at IS NULL
             """,
             {
@@ -141,6 +143,7 @@ class PostgresLedger(Ledger):
                 "jobs": [event.job_id for event in events],
                 "statuses": [event.status for event in events],
                 "raw_statuses": [event.raw_status for event in events],
+                "credits": [told_credits(event) for event in events],
             },
         )
 

@@ -398,6 +398,15 @@ _SEAL_ROWS: Sequence[LiteralString] = (
     """,
 )
 
+_COUNT_CREDITS: Sequence[LiteralString] = (
+    # What it cost, where its end says so.
+    "ALTER TABLE jobs ADD COLUMN credits double precision",
+    """
+    CREATE INDEX jobs_credits ON jobs (finished_at) INCLUDE (source, kind, status, credits)
+    WHERE credits IS NOT NULL
+    """,
+)
+
 MIGRATIONS = (
     Migration("create_tables", _CREATE_TABLES),
     Migration("open_to_people", _OPEN_TO_PEOPLE),
@@ -408,4 +417,5 @@ MIGRATIONS = (
     Migration("find_for_people", _FIND_FOR_PEOPLE),
     Migration("trace_events", _TRACE_EVENTS),
     Migration("seal_rows", _SEAL_ROWS),
+    Migration("count_credits", _COUNT_CREDITS),
 )

@@ -49,7 +49,7 @@ from receiver.store.base import (
     Selection,
     Store,
 )
-from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
+from receiver.store.figures import Charged, EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
 from receiver.store.postgres import (
     access,
     alerts,
@@ -644,6 +644,10 @@ class PostgresStore(Store):
 
     # Figures
 
+    def now(self) -> datetime:
+        [row] = self._pool.read("SELECT statement_timestamp() AS now")
+        return from_text(row["now"])
+
     def figures(self) -> Figures:
         return figures.standing(self._pool.read)
 
@@ -667,6 +671,9 @@ class PostgresStore(Store):
 
     def spending_since(self, *, since: datetime) -> datetime:
         return figures.spending_since(self._pool.read, since)
+
+    def charged(self, *, since: datetime, limit: int) -> list[Charged]:
+        return figures.charged(self._pool.read, since, limit)
 
     def workers(self) -> list[Worker]:
         return figures.workers(self._pool.read)

@@ -8,7 +8,7 @@ from receiver.clock import to_text
 from receiver.models import Event, Origin, Schedule, Via
 from receiver.store.base import Record
 from receiver.store.receiving import Arrival, Ledger, Values
-from receiver.store.rows import Kept, delivery_values, event_values
+from receiver.store.rows import Kept, delivery_values, event_values, told_credits
 from receiver.store.sqlite import intents, jobs
 from receiver.store.sqlite.connection import Connection, insert_rows, next_id, now_in
 
@@ -86,7 +86,7 @@ class SQLiteLedger(Ledger):
             UPDATE jobs SET status = coalesce(:status, status), raw_status = :raw_status, updated_at = :now,
                 origin = iif(origin IN ('hint', 'listed'), 'event', origin),
                 finished_at = iif(:terminal, :now, finished_at), next_poll_at = iif(:terminal, NULL, next_poll_at),
-                ended_at = iif(:terminal, :ended, ended_at)
+                ended_at = iif(:terminal, :ended, ended_at), credits = iif(:terminal, :credits, credits)
             WHERE id = :id
             """,
             [{**move, "now": to_text(self.now)} for move in moves],
@@ -96,7 +96,7 @@ class SQLiteLedger(Ledger):
         self._db.executemany(
             """
             UPDATE jobs SET status = :status, raw_status = :raw_status, updated_at = :now, finished_at = :now,
-                next_poll_at = NULL
+                next_poll_at = NULL, credits = :credits
             WHERE source = :source AND job_id = :job_id AND finished_at IS NULL
             """,
             [
@@ -106,6 +106,7 @@ class SQLiteLedger(Ledger):
                     "now": to_text(self.now),
                     "source": event.source,
                     "job_id": event.job_id,
+                    "credits": told_credits(event),
                 }
                 for event in events
             ],

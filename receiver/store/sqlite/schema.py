@@ -97,6 +97,13 @@ def seal_rows(db: Database) -> None:
     db.execute("CREATE TABLE seals (proof TEXT PRIMARY KEY, made_at TEXT NOT NULL) STRICT")
 
 
+@migrations()
+def count_credits(db: Database) -> None:
+    """What jobs cost is summed without looking at what was told of them."""
+    for statement in _COUNT_CREDITS:
+        db.execute(statement)
+
+
 def migrate(db: Database) -> None:
     """Bring the tables up to date. Safe to run from every process at once.
 
@@ -446,4 +453,10 @@ _FIND_FOR_PEOPLE = (
     CREATE INDEX jobs_unsuccessful ON jobs (status, id)
     WHERE status IN ('failed', 'cancelled', 'expired', 'lost')
     """,
+)
+
+_COUNT_CREDITS = (
+    # What it cost, where its end says so.
+    "ALTER TABLE jobs ADD COLUMN credits REAL",
+    "CREATE INDEX jobs_credits ON jobs (finished_at, source, kind, status, credits) WHERE credits IS NOT NULL",
 )

@@ -51,7 +51,7 @@ from receiver.store.base import (
     Selection,
     Store,
 )
-from receiver.store.figures import EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
+from receiver.store.figures import Charged, EventCount, Examined, Figures, Refused, Spending, WebhookHealth, Worker
 from receiver.store.receiving import Bounds, receive
 from receiver.store.rows import (
     alert_of,
@@ -662,6 +662,10 @@ class SQLiteStore(Store):
 
     # Figures
 
+    def now(self) -> datetime:
+        [row] = self._read("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now")
+        return from_text(row["now"])
+
     def figures(self) -> Figures:
         return figures.standing(self._read)
 
@@ -685,6 +689,9 @@ class SQLiteStore(Store):
 
     def spending_since(self, *, since: datetime) -> datetime:
         return figures.spending_since(self._read, since)
+
+    def charged(self, *, since: datetime, limit: int) -> list[Charged]:
+        return figures.charged(self._read, since, limit)
 
     def workers(self) -> list[Worker]:
         return figures.workers(self._read)

@@ -143,7 +143,7 @@ def test_spend_of_nothing_says_so(operator):
 
 
 def test_spend_says_since_when_it_counts(post, operator, monkeypatch):
-    monkeypatch.setattr("receiver.store.figures.NEWEST_EVENTS", 1)
+    monkeypatch.setattr("receiver.store.figures.NEWEST_COSTS", 1)
     post("vgen_1")
     event = post("vgen_2")
 

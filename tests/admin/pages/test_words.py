@@ -46,13 +46,9 @@ def test_moment_of_another_year_is_told_with_it():
     ],
 )
 def test_ago(passed, told):
-    assert words.ago(clock.now() - passed) == told
+    now = datetime(2020, 3, 9, 16, 12, 43, tzinfo=UTC)
 
-
-def test_ago_by_another_clock():
-    another = datetime(2020, 3, 9, 16, 12, 43, tzinfo=UTC)
-
-    assert words.ago(another - timedelta(minutes=3), another) == "3 min ago"
+    assert words.ago(now - passed, now) == told
 
 
 @pytest.mark.parametrize(
