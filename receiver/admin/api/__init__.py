@@ -1,6 +1,7 @@
 """The API: one file for each resource, and the operations that they declare."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from flask import Blueprint, Flask, request
 
@@ -17,13 +18,19 @@ OPERATIONS: Sequence[Operation] = tuple(
 )
 
 
+@cache
+def _document() -> str:
+    """The description of all of it, made when somebody first asks: that takes longer than all the rest."""
+    return description.document(OPERATIONS, PREFIX)
+
+
 def register(app: Flask) -> None:
     """Give the app all routes of the API, and ask whoever comes below its prefix who they are."""
     bp = Blueprint("api", __name__, url_prefix=PREFIX)
     for operation in OPERATIONS:
         bp.add_url_rule(operation.rule, operation.name, operation, methods=[operation.method])
     app.register_blueprint(bp)
-    app.extensions[description.NAME] = description.document(OPERATIONS, PREFIX)
+    app.extensions[description.NAME] = _document
 
     @app.before_request
     def identify() -> None:

@@ -64,7 +64,7 @@ _LINK = {
 @resource.get("/openapi.json")
 def describe() -> Response:
     """Describe the API: this document."""
-    return Response(current_app.extensions[NAME], mimetype="application/json")
+    return Response(current_app.extensions[NAME](), mimetype="application/json")
 
 
 def document(operations: Sequence[Operation], prefix: str) -> str:
