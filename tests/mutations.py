@@ -40,6 +40,13 @@ MUTATIONS = [
         test="tests/web/test_deliveries.py::test_says_when_it_cannot_store",
     ),
     Mutation(
+        name="an endpoint that ends with a process that could not open the store",
+        file="receiver/web/app.py",
+        old="    store = open_store_late(config, gather=gevent.sleep)\n",
+        new="    from receiver.store import open_store\n    store = open_store(config, gather=gevent.sleep)\n",
+        test="tests/test_serve.py::test_a_process_of_the_endpoint_may_begin_while_the_store_is_away",
+    ),
+    Mutation(
         name="acknowledged before the commit",
         file="receiver/store/sqlite/writer.py",
         old='                self._connection.execute("COMMIT")\n',

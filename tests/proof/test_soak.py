@@ -209,7 +209,6 @@ def store_url(store_name, request, tmp_path):
     ("store_name", "events", "within", "slowest"),
     [
         pytest.param("SQLite", 500, 120, 0.0, id="sqlite-short"),
-        pytest.param("PostgreSQL", 500, 120, 0.0, id="postgresql-short"),
         pytest.param("SQLite", 1_000_000, 3600, 0.5, id="sqlite-full", marks=pytest.mark.drill),
         pytest.param("PostgreSQL", 200_000, 1800, 0.5, id="postgresql-full", marks=pytest.mark.drill),
     ],

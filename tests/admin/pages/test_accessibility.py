@@ -77,8 +77,15 @@ def opened(browser, site):
         context.close()
 
 
-@pytest.mark.parametrize("viewport", [pytest.param(DESK, id="desk"), pytest.param(PHONE, id="phone")])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [
+        pytest.param("light", DESK, id="light-desk"),
+        pytest.param("dark", PHONE, id="dark-phone"),
+        pytest.param("dark", DESK, id="dark-desk", marks=pytest.mark.drill),
+        pytest.param("light", PHONE, id="light-phone", marks=pytest.mark.drill),
+    ],
+)
 def test_breaks_no_rule(opened, scheme, viewport):
     page, axe = opened(color_scheme=scheme, viewport=viewport, reduced_motion="reduce"), Axe()
     broken = {}
