@@ -10,7 +10,7 @@ import struct
 from typing import Any
 
 from receiver import logs, metrics
-from receiver.config import load
+from receiver.config import keep, load
 
 _LONGEST_SILENCE_SECONDS = 10
 
@@ -61,6 +61,8 @@ def post_fork(server: Any, worker: Any) -> None:
     """Have each process log and count as the configuration says."""
     logs.configure(_config.log_format)
     metrics.observe(_config.metrics_directory)
+    # A worker that could not begin, because somebody is writing the file, would end them all.
+    keep(_config)
     logging.getLogger("gunicorn.error").addFilter(_is_ours_to_mend)
 
 

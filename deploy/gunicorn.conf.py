@@ -9,7 +9,7 @@ from typing import Any
 from gevent.baseserver import BaseServer
 
 from receiver import logs, metrics, signals, tracing
-from receiver.config import load
+from receiver.config import keep, load
 from receiver.signals import announce
 
 _config = load()
@@ -58,15 +58,8 @@ def post_fork(server: Any, worker: Any) -> None:
     logs.configure(_config.log_format)
     metrics.observe(_config.metrics_directory)
     logging.getLogger("gunicorn.error").addFilter(_is_ours_to_mend)
-    # What the file says by now may be half written, and a worker that cannot begin would end them all.
-    worker.app.load = _app
-
-
-def _app() -> Any:
-    # Only in the worker: what it imports must wait in gevent's way.
-    from receiver.web import create_app
-
-    return create_app(_config)
+    # A worker that could not begin, because somebody is writing the file, would end them all.
+    keep(_config)
 
 
 def post_worker_init(worker: Any) -> None:

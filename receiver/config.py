@@ -378,14 +378,19 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
 
+_kept: Config | None = None
+
+
 def load(path: str | os.PathLike[str] | None = None) -> Config:
     """Read the configuration file and the environment.
 
-    `path` defaults to `RECEIVER_CONFIG`, then to `receiver.toml`, which then may be missing.
+    `path` defaults to what `keep` was given, to `RECEIVER_CONFIG`, then to `receiver.toml`, which then may be missing.
 
     Raises:
         ConfigError: naming the file and the key.
     """
+    if path is None and _kept is not None:
+        return _kept
     named = path or os.environ.get("RECEIVER_CONFIG")
     file = Path(named or DEFAULT_FILE)
     try:
@@ -397,6 +402,12 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     return from_tables(tables, file=file)
+
+
+def keep(config: Config) -> None:
+    """Have `load` give this from now on: for the processes of a server, while the file may be half written."""
+    global _kept
+    _kept = config
 
 
 def from_tables(tables: Mapping[str, Any], *, file: Path = Path(DEFAULT_FILE)) -> Config:
