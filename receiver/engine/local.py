@@ -32,6 +32,10 @@ _AHEAD_SECONDS = 0.1
 _MOST_AHEAD = 32
 _LONGEST_AHEAD = 1.0
 _RECORDED_AT_ONCE = 256
+# A round that took few is followed by a pause: what comes in meanwhile shares the commits of the next, each of which
+# keeps deliveries waiting.
+_FEW = 16
+_ROUND_SECONDS = 0.015
 
 
 @dataclass(eq=False)
@@ -134,6 +138,8 @@ class LocalEngine(Engine):
         self._lanes = {handler.name: _Lane(handler, self._attempt) for handler in handlers}
         self._recorder = Threads("record", self._record, most=1, at_once=_RECORDED_AT_ONCE)
         self._swept = -math.inf
+        self._taken_count = 0
+        """How many the last round took."""
         self._abandoned: list[threading.Thread] = []
         self._worn_out = False
         self._stop = threading.Event()
@@ -172,7 +178,10 @@ class LocalEngine(Engine):
     def _work_until_stopped(self) -> None:
         while not self._stop.is_set():
             try:
+                began = time.monotonic()
                 if self._work():
+                    if self._taken_count < _FEW:
+                        self._stop.wait(max(began + _ROUND_SECONDS - time.monotonic(), 0))
                     continue
                 # What is due may be what cannot be freed: a lease that ended while its dispatch still runs here.
                 self._store.wait(max(self._until_next(), _SHORTEST_WAIT))
@@ -185,8 +194,8 @@ class LocalEngine(Engine):
         routed = self._attempts.route()
         self._abandon_overdue()
         self._give_back_late()
-        taken = self._take()
-        busy = bool(routed or taken)
+        self._take()
+        busy = bool(routed or self._taken_count)
         # The longest that leases which ended wait while there is other work.
         if not busy or time.monotonic() - self._swept > _LOOK_ANYWAY.total_seconds():
             busy = self._sweep() or busy
@@ -198,7 +207,7 @@ class LocalEngine(Engine):
         self._swept = time.monotonic()
         return self._store.sweep(spare=own) > 0
 
-    def _take(self) -> bool:
+    def _take(self) -> None:
         slots = self._room()
         asked = time.monotonic()
         claims = self._store.claim(slots, lease=self._lease, worker=self._worker, limits=self._attempts.limits)
@@ -209,7 +218,7 @@ class LocalEngine(Engine):
             own = [run for run in runs if run.claim.handler == name]
             if own:
                 lane.threads.put(own)
-        return bool(runs)
+        self._taken_count = len(runs)
 
     def _room(self) -> dict[str, int]:
         with self._guard:
