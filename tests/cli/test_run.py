@@ -318,7 +318,7 @@ def test_a_worker_finds_modules_beside_the_configuration(config, store, post, tm
 
 
 def test_a_worker_with_too_many_attempts_that_never_end_ends_as_one_that_failed(config, store, post):
-    config.write_text(f'{TABLES}timeout = "1ms"\nconcurrency = 100')
+    config.write_text(f'{TABLES}timeout = "1ms"\nconcurrency = 100\npark_after = 1000')
     (config.parent / "orders.py").write_text(STUCK)
     for number in range(100):
         post(f"vgen_{number}")
