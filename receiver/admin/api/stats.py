@@ -258,10 +258,10 @@ def count_events(query: MinutesQuery) -> MinutesShape:
 def show_spending(query: SpendingQuery) -> SpendingShape:
     """Show what jobs cost, by source, kind and outcome, and which were charged and did not succeed."""
     store = admin().store
-    since = query.since or now() - _SPENT_WITHIN
+    since = store.spending_since(since=query.since or now() - _SPENT_WITHIN)
     spending = store.spending(since=since)
     return SpendingShape(
-        since=to_text(store.spending_since(since=since)),
+        since=to_text(since),
         credits=sum(found.credits for found in spending),
         not_succeeded_credits=sum(found.credits for found in spending if found.status is not Status.SUCCEEDED),
         charged_count=sum(found.charged_count for found in spending),

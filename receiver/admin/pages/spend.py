@@ -7,9 +7,12 @@ from flask import Blueprint, render_template
 from pydantic import BaseModel
 
 from receiver.admin import access
-from receiver.admin.extension import admin, now
+from receiver.admin.api import stats
+from receiver.admin.api.stats import SpendingQuery
+from receiver.admin.extension import now
 from receiver.admin.pages import forms
-from receiver.models import Scope, Status
+from receiver.clock import to_text
+from receiver.models import Scope
 from receiver.store.figures import NEWEST_COSTS
 
 bp = Blueprint("spend", __name__, url_prefix="/spend")
@@ -28,19 +31,15 @@ class Asked(BaseModel):
 @access.with_session(Scope.READ)
 def show() -> str:
     """Show credits by source, kind and outcome, and the jobs that were charged and did not succeed."""
-    asked, store = forms.filters(Asked), admin().store
-    since = now() - _SPANS[asked.span]
-    counted_since = store.spending_since(since=since)
-    spending = store.spending(since=since)
+    asked = forms.filters(Asked)
+    since = to_text(now() - _SPANS[asked.span])
+    spent = stats.show_spending(SpendingQuery.model_validate({"since": since}))
     return render_template(
         "spend.html",
         asked=asked,
         spans=list(_SPANS),
-        spending=spending,
-        total=sum(one.credits for one in spending),
-        wasted=sum(one.credits for one in spending if one.status is not Status.SUCCEEDED),
-        charged=store.charged(since=since, limit=_MOST_CHARGED),
-        charged_count=sum(one.charged_count for one in spending),
+        spent=spent,
+        charged=spent.charged[:_MOST_CHARGED],
         newest=NEWEST_COSTS,
-        counted_since=counted_since if counted_since > since else None,
+        counted_since=spent.since if spent.since > since else None,
     )
