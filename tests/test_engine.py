@@ -872,3 +872,18 @@ def test_records_an_outcome_when_the_store_is_there_again(database, gate):
 
             eventually(lambda: the_dispatch(store)["state"] == "done")
         assert attempts(store) == ["done"]
+
+
+def test_what_comes_in_after_a_round_that_took_few_shares_the_commits_of_the_next(store, database, monkeypatch):
+    monkeypatch.setattr("receiver.engine.local._ROUND_SECONDS", 2.0)
+    events = [an_event(f"later_{number}") for number in range(8)]
+
+    with working(an_engine(store, a_handler(lambda event: None))):
+        receive(store, an_event("first"))
+        eventually(lambda: [row["state"] for row in store.list_dispatches(limit=1).rows] == ["done"])
+        receive(store, *events)
+        eventually(lambda: len(store.list_dispatches(limit=100).rows) == 1 + len(events))
+
+    with contextlib.closing(sqlite3.connect(database)) as read:
+        routed = read.execute("SELECT DISTINCT created_at FROM dispatches WHERE job_id <> 'first'").fetchall()
+    assert len(routed) == 1
